@@ -1,0 +1,37 @@
+"""normscope shows what normalization does to a neural network.
+
+The names below load the room that holds them when they are first used, so that ``import normscope`` and
+``normscope --help`` answer at once: torch is imported by the first thing that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+try:
+    __version__ = version("normscope")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_ROOMS = ("data", "measure", "models", "nn", "report", "theory", "tracing")
+_NAMES = {"Trace": "tracing", "trace": "tracing"}
+
+__all__ = ["Trace", "__version__", "data", "measure", "models", "nn", "report", "theory", "trace", "tracing"]
+
+if TYPE_CHECKING:
+    from normscope import data, measure, models, nn, report, theory, tracing
+    from normscope.tracing import Trace, trace
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"normscope.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"normscope.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'normscope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,22 @@
+"""Shared by all tests: one thread per worker, a fixed hypothesis profile, no global randomness."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+import torch
+
+hypothesis.settings.register_profile(
+    "ci", deadline=None, derandomize=True, max_examples=60, print_blob=False, database=None
+)
+hypothesis.settings.load_profile("ci")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
