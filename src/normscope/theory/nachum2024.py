@@ -16,9 +16,9 @@ class OddPointConfiguration(NamedTuple):
 def odd_point_configuration(n: int) -> OddPointConfiguration:
     """The configuration that recentering + ReLU leaves as it is (up to scale), in a wide network.
 
-    With n − 1 points at a and one at b, recentering puts them at (a − b)/n and −(n−1)(a − b)/n: antiparallel, with norm
-    ratio n − 1. A random projection gives them opposite signs, so behind the ReLU their supports are disjoint: cosine 0,
-    the cluster keeps cosine 1, and the ratio of norms stays n − 1.
+    With n − 1 points at a and one at b, recentering puts them at (a − b)/n and −(n−1)(a − b)/n: antiparallel, with
+    norm ratio n − 1. A random projection gives them opposite signs, so behind the ReLU their supports are disjoint:
+    cosine 0, the cluster keeps cosine 1, and the ratio of norms stays n − 1.
 
     Args:
         n: batch size, at least 3.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def preserved(model: nn.Module, seed: int = 0) -> Iterator[None]:
     Objects that the model only refers to (a logger, a cache in another module) are outside its reach.
 
     Args:
-        model: any module with initialized parameters.
+        model: any module; a lazy one stays lazy.
         seed: start of torch's generators inside the block.
     """
     with ExitStack() as stack:
@@ -33,7 +34,10 @@ def preserved(model: nn.Module, seed: int = 0) -> Iterator[None]:
         for module in model.modules():
             stack.callback(_restore_attributes, module, _attributes(module))
         for tensor in _tensors(model):
-            stack.callback(_restore_tensor, tensor, _tensor_state(tensor))
+            if is_lazy(tensor):
+                stack.callback(_restore_lazy, tensor, type(tensor), tensor.data)
+            else:
+                stack.callback(_restore_tensor, tensor, _tensor_state(tensor))
         torch.manual_seed(seed)
         yield
 
@@ -107,6 +111,12 @@ def _restore_tensor(tensor: Tensor, state: tuple[Tensor, Tensor, Tensor | None, 
     tensor.grad = gradient
     if gradient is not None and gradient_values is not None and not _same_bits(gradient, gradient_values):
         gradient.data.copy_(gradient_values)
+
+
+def _restore_lazy(tensor: Tensor, kind: type, data: Tensor) -> None:
+    """A parameter that got its shape inside the block has none again."""
+    tensor.data = data
+    tensor.__class__ = kind
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:

@@ -15,13 +15,14 @@ class Trace:
     """What was measured on one model and one batch.
 
     Attributes:
-        table: one row a layer call, in the order of the forward pass. Columns: ``layer``, ``kind`` (class of the module),
-            ``call`` (0 for the first call of that layer), ``shape`` of the output, ``mean``, ``std``, ``dead_fraction``
-            (share of channels that are zero on the whole batch), and of the Gram matrix of the outputs ``cos_mean``,
-            ``effective_rank``, ``stable_rank``, ``orthogonality_gap``, ``isometry_gap``, ``odd_index``, ``odd_cosine``,
-            ``cluster_cosine``, ``odd_norm_ratio``, ``odd_score`` (see `normscope.measure`); with a loss also
-            ``grad_norm`` and ``grad_coherence`` of the loss by the layer's output, and ``param_grad_norm``.
-            What is not defined (the geometry of an output without a row a sample) is NaN.
+        table: one row a layer call, in the order of the forward pass. Columns: ``layer``, ``kind`` (class of the
+            module), ``call`` (0 for the first call of that layer), ``shape`` of the output, ``mean``, ``std``,
+            ``dead_fraction`` (share of channels that are zero on the whole batch), and of the Gram matrix of the
+            outputs ``cos_mean``, ``effective_rank``, ``stable_rank``, ``orthogonality_gap``, ``isometry_gap``,
+            ``odd_index``, ``odd_cosine``, ``cluster_cosine``, ``odd_norm_ratio``, ``odd_score`` (see
+            `normscope.measure`); with a loss also ``grad_norm`` and ``grad_coherence`` of the loss by the layer's
+            output, and ``param_grad_norm``. What is not defined (the geometry of an output without a row a sample)
+            is NaN.
         model: class name of the model.
         batch: number of samples, n.
         training: whether the model was in train mode.

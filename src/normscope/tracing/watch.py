@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves, tree_map
 
 from normscope.tracing.preserve import preserved
@@ -31,7 +29,7 @@ def trace(
     *,
     layers: str | Sequence[str] = "*",
     seed: int = 0,
-    progress: Callable[[], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Trace:
     """Watch ``model`` on one batch and measure what each of its layers puts out.
 
@@ -47,7 +45,7 @@ def trace(
         loss: ``loss(outputs, targets)``, a scalar tensor. With it a backward pass measures gradients too.
         layers: glob pattern, or several, of the layers to watch, such as ``"stage1.*"``.
         seed: start of the random generators while the model runs; dropout draws from it.
-        progress: called once for each layer call, and once more for its gradient.
+        progress: called with the number of elements of each output once it is measured, and again for its gradient.
 
     Returns:
         The `Trace`.
@@ -58,12 +56,10 @@ def trace(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
-    if any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-        model = copy.deepcopy(model)  # running a lazy model fixes its shapes: the user's own stays lazy
     batch = _batch_size(inputs)
     watched = watched_layers(model, layers)
     criterion = _criterion(targets, loss)
-    tick = progress or (lambda: None)
+    tick = progress or (lambda elements: None)
     with preserved(model, seed), torch.enable_grad() if criterion else torch.no_grad():
         arguments = tree_map(lambda value: _own_copy(value, criterion is not None), inputs)
         with recording(watched, batch, tick) as records:
@@ -92,7 +88,7 @@ def watched_layers(model: nn.Module, layers: str | Sequence[str] = "*") -> dict[
 
 
 @contextmanager
-def recording(layers: Mapping[str, nn.Module], batch: int, tick: Callable[[], None]) -> Iterator[list[Record]]:
+def recording(layers: Mapping[str, nn.Module], batch: int, tick: Callable[[int], None]) -> Iterator[list[Record]]:
     """Hooks on ``layers`` that append a `Record` for each call; they come off at the end, however it ends."""
     records: list[Record] = []
     calls: Counter[str] = Counter()
@@ -106,7 +102,7 @@ def recording(layers: Mapping[str, nn.Module], batch: int, tick: Callable[[], No
             calls[name] += 1
             records.append(record)
             measure_output(record, tensor, batch)
-            tick()
+            tick(tensor.numel())
             if tensor.requires_grad:
                 # a tensor hook, not a full backward hook: those break when an in-place operation follows
                 tensor.register_hook(lambda gradient: _watch_gradient(record, gradient, batch, tick))
@@ -119,9 +115,9 @@ def recording(layers: Mapping[str, nn.Module], batch: int, tick: Callable[[], No
         yield records
 
 
-def _watch_gradient(record: Record, gradient: Tensor, batch: int, tick: Callable[[], None]) -> None:
+def _watch_gradient(record: Record, gradient: Tensor, batch: int, tick: Callable[[int], None]) -> None:
     measure_gradient(record, gradient, batch)
-    tick()
+    tick(gradient.numel())
 
 
 def _backward(
