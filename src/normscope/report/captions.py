@@ -20,8 +20,10 @@ def number(value: float) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    if value == 0 or 1e-2 <= abs(value) < 1e4:
-        return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:.0f}".replace("-", "−")
+    if value == 0:
+        return "0"
+    if 1e-2 <= abs(value) < 1000:
+        return f"{value:#.3g}".rstrip(".").replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa}·10{power}".replace("-", "−")
@@ -92,6 +94,15 @@ def coherence(summaries: Sequence[Summary], batch: int) -> str:
     return text
 
 
+def oddest(summaries: Sequence[Summary]) -> str:
+    """Where the oddest sample is orthogonal to the rest."""
+    orthogonal = [s.norm for s in summaries if s.shape == "odd point" and abs(s.odd_cosine) < _ORTHOGONAL]
+    text = "Mean cosine of the oddest sample to all others."
+    if orthogonal:
+        text += f" With {_join([NAMES[norm].lower() for norm in orthogonal])} it ends up orthogonal to them."
+    return text
+
+
 def score(summaries: Sequence[Summary]) -> str:
     """Where one point stands out."""
     odd = [s for s in summaries if s.shape == "odd point"]
@@ -108,7 +119,7 @@ def _factors(rates: Sequence[tuple[str, float]]) -> str:
 def _factor(rate: float) -> str:
     if math.isnan(rate):
         return "not to be followed"
-    return f"×{rate:.2f} (level)" if abs(rate - 1) < _LEVEL else f"×{rate:.3g}"
+    return f"×{rate:.2f} (level)" if abs(rate - 1) < _LEVEL else f"×{number(rate)}"
 
 
 def _listed(summaries: Sequence[Summary], quantity: str) -> str:

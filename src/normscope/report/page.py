@@ -20,8 +20,8 @@ from normscope.report.summary import Expected, Summary, expectations, summarize
 _TITLES = {"mlp": "A plain network", "resnet": "A residual network"}
 _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("cos_mean", "mean cosine", captions.cosine),
-    ("cluster_cosine", "cosine within the rest", captions.cosine),
-    ("odd_cosine", "cosine of the oddest sample to the rest", captions.cosine),
+    ("cluster_cosine", "cosine among the others", captions.cosine),
+    ("odd_cosine", "cosine of the oddest to the others", captions.cosine),
     ("odd_norm_ratio", "its norm over theirs", captions.number),
     ("effective_rank", "effective rank", captions.number),
     ("scale_growth", "activations, per layer ×", captions.number),
@@ -65,8 +65,8 @@ def render(study: Study, command: str = "normscope report") -> str:
         names=captions.NAMES,
         columns=[title for _, title, _ in _COLUMNS],
         plotly=get_plotlyjs(),
-        # "</script>" in a name would end the element it stands in
-        payload=json.dumps(script, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        # a "</script>" in a name would end the element it stands in
+        payload=json.dumps(script, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     )
 
 
@@ -106,6 +106,8 @@ def _charts(summaries: Sequence[Summary], expected: Sequence[Expected], batch: i
     texts = {
         "cos_mean": "1: all samples point the same way; 0: they are orthogonal.",
         "odd_score": captions.score(summaries),
+        "cluster_cosine": "Mean cosine of two samples, the oddest one left out.",
+        "odd_cosine": captions.oddest(summaries),
         "effective_rank": captions.rank(summaries, batch),
         "rms": captions.scale(summaries),
         "grad_norm": captions.gradient(summaries, expected),

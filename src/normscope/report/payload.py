@@ -29,6 +29,8 @@ class Chart(NamedTuple):
 CHARTS = (
     Chart("cos_mean", "Mean cosine of two samples", "cosine", "unit"),
     Chart("odd_score", "Does one sample stand out?", "odd-point score", "unit"),
+    Chart("cluster_cosine", "How tight are the others?", "cosine among the others", "unit"),
+    Chart("odd_cosine", "How far off is the oddest sample?", "its cosine to the others", "unit"),
     Chart("effective_rank", "Effective rank", "directions in use", "rank"),
     Chart("rms", "Size of activations", "root mean square", "log"),
     Chart("grad_norm", "Size of gradients", "‖∂ loss / ∂ activation‖", "log"),

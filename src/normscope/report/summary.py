@@ -62,7 +62,8 @@ class Expected:
 
 def rms(table: pd.DataFrame) -> NDArray[np.float64]:
     """Root mean square of each layer's activations."""
-    return np.hypot(table["mean"].to_numpy(float), table["std"].to_numpy(float))
+    values: NDArray[np.float64] = np.hypot(table["mean"].to_numpy(float), table["std"].to_numpy(float))
+    return values
 
 
 def summarize(run: Run) -> Summary:
@@ -101,6 +102,7 @@ def expectations(model: str, batch: int) -> list[Expected]:
     return [
         Expected("batch", "cos_mean", theory.symmetric_cosine(batch), yang),
         Expected("batch", "gradient_growth", theory.gradient_growth(batch), yang),
+        Expected("recenter", "cos_mean", odd.mean_cosine, nachum),
         Expected("recenter", "cluster_cosine", odd.cluster_cosine, nachum),
         Expected("recenter", "odd_cosine", odd.odd_cosine, nachum),
         Expected("recenter", "odd_norm_ratio", odd.norm_ratio, nachum),

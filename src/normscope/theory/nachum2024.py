@@ -11,6 +11,7 @@ class OddPointConfiguration(NamedTuple):
     cluster_cosine: float
     odd_cosine: float
     norm_ratio: float
+    mean_cosine: float
 
 
 def odd_point_configuration(n: int) -> OddPointConfiguration:
@@ -20,6 +21,8 @@ def odd_point_configuration(n: int) -> OddPointConfiguration:
     norm ratio n − 1. A random projection gives them opposite signs, so behind the ReLU their supports are disjoint:
     cosine 0, the cluster keeps cosine 1, and the ratio of norms stays n − 1.
 
+    Of the n(n − 1)/2 pairs, n − 1 hold the odd point: the mean cosine is (n − 2)/n.
+
     Args:
         n: batch size, at least 3.
 
@@ -28,4 +31,4 @@ def odd_point_configuration(n: int) -> OddPointConfiguration:
     """
     if n < 3:
         raise ValueError(f"one point is odd among at least 3, got n = {n}")
-    return OddPointConfiguration(cluster_cosine=1.0, odd_cosine=0.0, norm_ratio=float(n - 1))
+    return OddPointConfiguration(cluster_cosine=1.0, odd_cosine=0.0, norm_ratio=float(n - 1), mean_cosine=(n - 2) / n)

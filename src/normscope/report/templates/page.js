@@ -8,7 +8,7 @@
     unit: { range: [-0.03, 1.05] },
     rank: { range: [0, 1.05 * payload.samples.labels.length] },
   };
-  const FONT = { family: "system-ui, sans-serif", size: 13, color: "#57606a" };
+  const FONT = { family: "system-ui, sans-serif", size: 12, color: "#57606a" };
   const CONFIG = { displayModeBar: false, responsive: true };
   const CIVIDIS = [[0, "#00224e"], [0.125, "#123570"], [0.25, "#3b496c"], [0.375, "#575d6d"], [0.5, "#707173"],
     [0.625, "#8a8678"], [0.75, "#a59c74"], [0.875, "#c3b369"], [0.94, "#d8c55a"], [1, "#fee838"]];
@@ -77,7 +77,7 @@
         canvas.hidden = !stands;
         if (stands) drawDigit(canvas, index);
         const cosine = mean === null ? "no direction left" : `mean cosine ${mean.toFixed(2)}`;
-        figure.querySelector(".now span").textContent = stands ? `odd: sample ${index}; ${cosine}` : cosine;
+        figure.querySelector(".now span").textContent = stands ? `${cosine}, odd: sample ${index}` : cosine;
       }
     }
 
@@ -129,8 +129,8 @@
     Plotly.newPlot(plot, [...lines, ...expected], {
       margin: { l: 62, r: 8, t: 6, b: 42 }, showlegend: false, font: FONT, hovermode: "x unified",
       hoverlabel: { font: { ...FONT, color: "#1b1f24" }, bgcolor: "#ffffff", bordercolor: "#d8dee4" },
-      xaxis: { ...grid, title: { text: "layer", standoff: 6 } },
-      yaxis: { ...grid, ...RANGES[chart.scale], title: { text: chart.axis, standoff: 8 }, nticks: 6 },
+      xaxis: { ...grid, title: { text: "layer", font: FONT, standoff: 6 }, unifiedhovertitle: { text: "layer %{x}" } },
+      yaxis: { ...grid, ...RANGES[chart.scale], title: { text: chart.axis, font: FONT, standoff: 8 }, nticks: 6 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     }, CONFIG);
   }
