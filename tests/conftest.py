@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import hypothesis
 import pytest
 import torch
@@ -13,8 +11,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("ci")
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
+# the workers of pytest-xdist share the cores: more threads than that only get in each other's way
+torch.set_num_threads(1)
 
 
 @pytest.fixture
