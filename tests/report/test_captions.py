@@ -90,6 +90,14 @@ def test_gradient_names_theory_where_there_is_one() -> None:
     assert "Theory" not in captions.gradient([ODD], [])
 
 
+def test_skip_connections_are_credited_only_where_gradients_are_tamed() -> None:
+    tamed = dataclasses.replace(PLAIN, model="resnet", gradient_growth=1.15)
+    assert "theory expects ×1.49 with batch norm" in captions.skip_connections([ODD, tamed], 1.486)
+    assert captions.skip_connections([dataclasses.replace(tamed, gradient_growth=1.4)], 1.486) == ""
+    assert captions.skip_connections([dataclasses.replace(tamed, gradient_growth=math.nan)], 1.486) == ""
+    assert captions.skip_connections([ODD], 1.486) == ""
+
+
 def test_cancelled_gradients_are_explained_only_where_they_cancel() -> None:
     cancelled = dataclasses.replace(PLAIN, coherence=1e-8)
     assert "takes the mean over the batch out" in captions.coherence([cancelled], 64)

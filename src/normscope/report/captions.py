@@ -11,6 +11,7 @@ NAMES = {"batch": "Batch norm", "recenter": "Recenter only", "rescale": "Rescale
 RECENTERED = ("batch", "recenter")
 _LEVEL = 0.01  # a factor per layer within 1 % of 1 is called level
 _ORTHOGONAL = 0.1  # below this cosine, "orthogonal"
+_TAMED = 0.5  # growing less than half as fast as a plain network, gradients are called tamed
 _CANCELLED = 0.01  # below this coherence, gradients cancel over the batch
 
 
@@ -79,6 +80,17 @@ def gradient(summaries: Sequence[Summary], expected: Sequence[Expected]) -> str:
     ]
     rates = _factors([(s.norm, s.gradient_growth) for s in summaries])
     return f"Its square, per layer on the way back: {rates}." + "".join(notes)
+
+
+def skip_connections(summaries: Sequence[Summary], plain_growth: float) -> str:
+    """What the gradient of batch norm would do in a plain network, where skip connections keep it from doing so."""
+    batch = next((s for s in summaries if s.norm == "batch"), None)
+    if batch is None or not batch.gradient_growth - 1 < _TAMED * (plain_growth - 1):
+        return ""
+    return (
+        f" Without skip connections theory expects ×{number(plain_growth)} with batch norm (Yang et al. 2019): "
+        "they keep gradients from exploding."
+    )
 
 
 def coherence(summaries: Sequence[Summary], batch: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import torch
 
-from normscope import __version__
+from normscope import __version__, theory
 from normscope.report import captions, payload
 from normscope.report.output import write_whole
 from normscope.report.study import Study
@@ -85,7 +85,7 @@ def _section(study: Study, model: str, shown: Sequence[int]) -> dict[str, Any]:
             {"norm": s.norm, "name": captions.NAMES[s.norm], "fate": captions.fate(s, labels)} for s in summaries
         ],
         "rows": [_row(s, expected) for s in summaries],
-        "charts": _charts(summaries, expected, len(labels)),
+        "charts": _charts(model, summaries, expected, len(labels)),
         "slider_end": len(drawn["stops"]) - 1,
         "sources": sorted({e.source for e in expected}),
         "payload": drawn,
@@ -102,7 +102,10 @@ def _subtitle(study: Study, model: str) -> str:
     )
 
 
-def _charts(summaries: Sequence[Summary], expected: Sequence[Expected], batch: int) -> list[dict[str, str]]:
+def _charts(model: str, summaries: Sequence[Summary], expected: Sequence[Expected], batch: int) -> list[dict[str, str]]:
+    gradient = captions.gradient(summaries, expected)
+    if model == "resnet":
+        gradient += captions.skip_connections(summaries, theory.gradient_growth(batch))
     texts = {
         "cos_mean": "1: all samples point the same way; 0: they are orthogonal.",
         "odd_score": captions.score(summaries),
@@ -110,7 +113,7 @@ def _charts(summaries: Sequence[Summary], expected: Sequence[Expected], batch: i
         "odd_cosine": captions.oddest(summaries),
         "effective_rank": captions.rank(summaries, batch),
         "rms": captions.scale(summaries),
-        "grad_norm": captions.gradient(summaries, expected),
+        "grad_norm": gradient,
         "grad_coherence": captions.coherence(summaries, batch),
     }
     return [{"key": chart.key, "title": chart.title, "caption": texts[chart.key]} for chart in payload.CHARTS]

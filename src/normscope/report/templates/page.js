@@ -4,7 +4,6 @@
   const COLORS = { batch: "#0072b2", recenter: "#d55e00", rescale: "#009e73", none: "#6e6e6e" };
   const NAMES = { batch: "Batch norm", recenter: "Recenter only", rescale: "Rescale only", none: "No norm" };
   const RANGES = {
-    log: { type: "log", exponentformat: "power" },
     unit: { range: [-0.03, 1.05] },
     rank: { range: [0, 1.05 * payload.samples.labels.length] },
   };
@@ -115,6 +114,13 @@
     slider.addEventListener("pointerdown", stop);
   }
 
+  // Few decades are labelled at 1, 2, 5; many at powers of ten.
+  function logarithmic(chart) {
+    const values = Object.values(chart.lines).flat().filter(v => v > 0);
+    const decades = Math.log10(Math.max(...values) / Math.min(...values));
+    return decades < 3 ? { type: "log", dtick: "D2", tickformat: ".1~g" } : { type: "log", exponentformat: "power", nticks: 6 };
+  }
+
   function drawChart(section, chart, plot) {
     const ends = [section.depths[0], section.depths[section.depths.length - 1]];
     const expected = Object.entries(chart.expected).map(([norm, line]) => ({
@@ -130,7 +136,7 @@
       margin: { l: 62, r: 8, t: 6, b: 42 }, showlegend: false, font: FONT, hovermode: "x unified",
       hoverlabel: { font: { ...FONT, color: "#1b1f24" }, bgcolor: "#ffffff", bordercolor: "#d8dee4" },
       xaxis: { ...grid, title: { text: "layer", font: FONT, standoff: 6 }, unifiedhovertitle: { text: "layer %{x}" } },
-      yaxis: { ...grid, ...RANGES[chart.scale], title: { text: chart.axis, font: FONT, standoff: 8 }, nticks: 6 },
+      yaxis: { ...grid, ...(RANGES[chart.scale] || logarithmic(chart)), title: { text: chart.axis, font: FONT, standoff: 8 } },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     }, CONFIG);
   }

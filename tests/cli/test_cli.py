@@ -1,0 +1,140 @@
+"""The command line as real processes: what is printed where, exit codes, what is left on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+NORMSCOPE = [sys.executable, "-c", "from normscope.cli import main; main()"]
+SMALL = ["--model", "mlp", "--depth", "4", "--width", "8", "--batch", "8"]
+
+
+def normscope(*arguments: str, cwd: Path | None = None, columns: int = 100) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": str(columns), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*NORMSCOPE, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_report_writes_the_page_and_says_where(tmp_path: Path) -> None:
+    done = normscope("report", *SMALL, "--output", "page.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"Wrote {tmp_path.resolve() / 'page.html'} (")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
+    assert "mlp, norm none" in done.stderr
+    assert "100%" in done.stderr
+
+
+def test_json_alone_is_on_stdout(tmp_path: Path) -> None:
+    done = normscope("report", *SMALL, "--norm", "none", "--seed", "2", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout)
+    assert numbers["report"] == "report.html"
+    assert numbers["settings"]["seed"] == 2
+    assert [layer["depth"] for layer in numbers["layers"]] == [1, 2, 3, 4]
+    assert (tmp_path / "report.html").exists()
+
+
+def test_the_command_on_the_page_makes_the_same_numbers(tmp_path: Path) -> None:
+    first = normscope("report", *SMALL, "--norm", "recenter", "--json", cwd=tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    command = page.split("<code>")[1].split("</code>")[0].split()
+    assert command[0] == "normscope"
+    again = normscope(*command[1:], "--json", cwd=tmp_path)
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["report", "--model", "mpl"], "--model mpl: not known; choose from mlp, resnet"),
+        (["report", "--norm", "bach"], "--norm bach: not known; choose from batch, recenter, rescale, none"),
+        (["report", "--batch", "1"], "--batch 1: a batch has at least 4 samples"),
+        (["report", "--depth", "0"], "--depth 0: a network has at least 1 hidden layer"),
+        (["report", "--depth", "many"], "'--depth': "),
+        (["report", "--output", "nowhere/report.html"], "cannot write nowhere/report.html: there is no folder nowhere"),
+        (["report", "--output", "."], "it is a folder"),
+        (["report", "--colour"], "No such option: --colour"),
+        (["reprot"], "No such command 'reprot'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = normscope(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("normscope: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = normscope("report", *SMALL, "--output", str(tmp_path / "page.html"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "Permission denied" in done.stderr
+
+
+def test_a_path_that_the_system_refuses_is_told(tmp_path: Path) -> None:
+    done = normscope("report", *SMALL, "--output", str(tmp_path / ("x" * 300 + ".html")))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "File name too long" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_leaves_nothing_half_written(tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    target.write_text("the page of last week")
+    process = subprocess.Popen(
+        [*NORMSCOPE, "report", "--model", "mlp", "--depth", "3000", "--output", str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    )
+    time.sleep(6)  # well inside: the whole takes minutes
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert out == ""
+    assert err.splitlines()[-1] == f"normscope: interrupted: {target} was not written"
+    assert "Traceback" not in err
+    assert target.read_text() == "the page of last week"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_help_does_not_load_torch() -> None:
+    """What makes `normscope --help` fast is that nothing heavy is imported."""
+    script = (
+        "import sys, normscope\n"
+        "from normscope.cli.app import run\n"
+        "code = run(sys.argv[1:])\n"
+        "heavy = {'torch', 'pandas', 'sklearn', 'plotly', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "print('HEAVY', sorted(heavy), code)"
+    )
+    for arguments in (["--help"], ["report", "--help"], ["--version"], ["report", "--norm"]):
+        done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+        assert "HEAVY []" in done.stdout, arguments
+
+
+def test_help_names_every_option() -> None:
+    done = normscope("report", "--help")
+    assert done.returncode == 0
+    for option in ("--seed", "--batch", "--depth", "--width", "--output", "--json", "--model", "--norm"):
+        assert option in done.stdout
+
+
+def test_version_is_the_package_version() -> None:
+    import normscope as package
+
+    assert normscope("--version").stdout.strip() == package.__version__

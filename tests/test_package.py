@@ -1,0 +1,55 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import normscope as ns
+
+ROOMS = ["data", "measure", "models", "nn", "report", "theory", "tracing"]
+
+
+def test_public_names_of_the_design_are_there() -> None:
+    names = [
+        "nn.DecomposedBatchNorm1d", "nn.DecomposedBatchNorm2d", "nn.DecomposedBatchNorm3d", "nn.convert",
+        "nn.functional", "trace", "Trace", "models.mlp", "models.cifar_resnet", "measure.gram",
+    ]  # fmt: skip
+    for name in names:
+        value: object = ns
+        for part in name.split("."):
+            value = getattr(value, part)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_documented(room: str) -> None:
+    module = importlib.import_module(f"normscope.{room}")
+    assert module.__doc__
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert inspect.getdoc(value), f"normscope.{room}.{name}"
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'tarce'"):
+        _ = ns.tarce
+    assert set(ns.__all__) <= set(dir(ns))
+
+
+def test_importing_normscope_is_light() -> None:
+    script = (
+        "import sys, normscope; print(sorted({'torch', 'numpy', 'pandas', 'sklearn', 'plotly'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_theory_needs_no_torch() -> None:
+    script = "import sys, normscope.theory as t; t.gradient_growth(8); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
