@@ -25,7 +25,7 @@ def report(
     batch: Annotated[int, Option(help="How many digits travel through the networks.")] = 64,
     depth: Annotated[int, Option(help="Hidden layers of the plain network.")] = 300,
     width: Annotated[int, Option(help="Units in each of them.")] = 256,
-    resnet_depth: Annotated[int, Option(help="Layers of the residual network: 6 m + 2.")] = 56,
+    resnet_depth: Annotated[int, Option(help="Layers of the residual network: 6 m + 2.")] = 110,
     model: Annotated[list[str] | None, Option(help="mlp or resnet; repeat for several. All by default.")] = None,
     norm: Annotated[
         list[str] | None, Option(help="batch, recenter, rescale or none; repeat for several. All by default.")

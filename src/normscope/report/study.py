@@ -40,7 +40,7 @@ class Settings:
     batch: int = 64
     depth: int = 300
     width: int = 256
-    resnet_depth: int = 56
+    resnet_depth: int = 110
     models: tuple[str, ...] = MODELS
     norms: tuple[str, ...] = NORMS
 

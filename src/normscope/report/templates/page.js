@@ -114,11 +114,12 @@
     slider.addEventListener("pointerdown", stop);
   }
 
-  // Few decades are labelled at 1, 2, 5; many at powers of ten.
+  // Few decades are labelled at 1, 2, 5; more of them at every power of ten; many at some.
   function logarithmic(chart) {
     const values = Object.values(chart.lines).flat().filter(v => v > 0);
     const decades = Math.log10(Math.max(...values) / Math.min(...values));
-    return decades < 3 ? { type: "log", dtick: "D2", tickformat: ".1~g" } : { type: "log", exponentformat: "power", nticks: 6 };
+    if (decades < 1.5) return { type: "log", dtick: "D2", tickformat: "~g" };
+    return { type: "log", exponentformat: "power", ...(decades < 7 ? { dtick: 1 } : { nticks: 6 }) };
   }
 
   function drawChart(section, chart, plot) {
