@@ -82,6 +82,18 @@ def test_cumulative_average(variant, rng):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_tracking_can_be_stopped_as_in_torch(variant, rng):
+    """Statistics that are there but no longer tracked stay as they are, and evaluation goes on using them."""
+    layer = trained(variant, rng)
+    before = copy.deepcopy(layer)
+    layer.track_running_stats = False
+    layer(torch.randn(4, 3, generator=rng))
+    assert all(torch.equal(a, b) for a, b in zip(layer.buffers(), before.buffers(), strict=True))
+    x = torch.randn(4, 3, generator=rng)
+    assert torch.equal(layer.eval()(x), before.eval()(x))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_keeps_the_statistics_that_it_uses_and_no_others(variant):
     names = STATISTICS[variant]
     keys = ["weight", "bias", *names, *(["num_batches_tracked"] if names else [])]

@@ -223,8 +223,7 @@ class _BatchNormalize(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, bias, mean, second, ctx.switches, ctx.eps = inputs
-        ctx.bias_dtype = None if bias is None else bias.dtype
+        x, weight, _, mean, second, ctx.switches, ctx.eps = inputs
         ctx.save_for_backward(x, weight, mean, second)
 
     @staticmethod
@@ -249,15 +248,8 @@ class _BatchNormalize(torch.autograd.Function):
             dx, dw, db = _plain_backward(dy, x, weight, ctx.switches, ctx.eps)
         else:
             dx, dw, db = _fast_backward(dy, x, weight, mean, second, ctx.switches, ctx.eps, needs_dx)
-        return (
-            dx.to(x.dtype) if needs_dx and dx is not None else None,
-            dw.to(weight.dtype) if needs_dw else None,
-            db.to(ctx.bias_dtype) if needs_db else None,
-            None,
-            None,
-            None,
-            None,
-        )
+        # Autograd rounds each to the dtype of its input.
+        return dx, dw if needs_dw else None, db if needs_db else None, None, None, None, None
 
 
 def normalize(

@@ -86,12 +86,11 @@ def convert(
     if not isinstance(model, nn.Module):
         raise TypeError(f"convert needs a torch.nn.Module, got {type(model).__name__}")
     switches = make_switches(recenter, rescale, scale)
-    _plan(model)  # raises before anything is copied or changed
     if not inplace:
         # torch copies parameters of lazy layers, but not their buffers
         memo: dict[int, Any] = {id(b): uninitialized_buffer(b.device, b.dtype) for b in model.buffers() if is_lazy(b)}
         model = copy.deepcopy(model, memo)
-    plan = _plan(model)
+    plan = _plan(model)  # raises before anything is changed
     synchronized = [name for name, layer, _ in plan if isinstance(layer, nn.SyncBatchNorm)]
     fresh = [name for name, layer, counterpart in plan if _become(layer, counterpart, switches, model)]
     if synchronized and _world_size() > 1:
