@@ -15,13 +15,13 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-_ROOMS = ("data", "measure", "models", "nn", "report", "theory", "tracing")
+_ROOMS = ("data", "loading", "measure", "models", "nn", "report", "theory", "tracing")
 _NAMES = {"Trace": "tracing", "trace": "tracing"}
 
-__all__ = ["Trace", "__version__", "data", "measure", "models", "nn", "report", "theory", "trace", "tracing"]
+__all__ = ["Trace", "__version__", "data", "loading", "measure", "models", "nn", "report", "theory", "trace", "tracing"]
 
 if TYPE_CHECKING:
-    from normscope import data, measure, models, nn, report, theory, tracing
+    from normscope import data, loading, measure, models, nn, report, theory, tracing
     from normscope.tracing import Trace, trace
 
 

@@ -1,34 +1,30 @@
-"""Data sets that need no download: real images (the default) and points drawn for a study.
+"""Data: sets that need no download, CIFAR on disk, image folders, files of arrays, and loaders of the user's own.
 
-Every one is a function that returns a :class:`Dataset`, takes a seed, and leaves the global random generators alone.
-scikit-learn is imported when its data are asked for.
+A data set is a function that returns a :class:`Dataset`. :func:`open_data` takes whatever a user calls data, by name or
+place, and returns one :class:`Batch`. All take a seed and leave the global random generators alone; no file of data is
+executed, and nothing is downloaded. scikit-learn, Pillow and safetensors are imported when what they read is asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
-
+from normscope.data.batch import Batch
+from normscope.data.cifar import cifar10, cifar100
 from normscope.data.dataset import Dataset
 from normscope.data.handwriting import digits
+from normscope.data.images import image_folder
+from normscope.data.opening import DATASETS, load, open_data
 from normscope.data.synthetic import gaussian, two_moons
 
-__all__ = ["DATASETS", "Dataset", "digits", "gaussian", "load", "two_moons"]
-
-DATASETS: Final[dict[str, Callable[..., Dataset]]] = {
-    "digits": digits,
-    "gaussian": gaussian,
-    "two_moons": two_moons,
-}
-"""Every data set by name. A new one is one line here."""
-
-
-def load(name: str, **options: Any) -> Dataset:
-    """The data set ``name``, made with ``options``: ``load("digits", count=32)`` is ``digits(count=32)``.
-
-    Raises:
-        ValueError: there is no data set of that name; the message lists those there are.
-    """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}")
-    return DATASETS[name](**options)
+__all__ = [
+    "DATASETS",
+    "Batch",
+    "Dataset",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "gaussian",
+    "image_folder",
+    "load",
+    "open_data",
+    "two_moons",
+]

@@ -56,3 +56,32 @@ def seeded(seed: int) -> torch.Generator:
     if seed >= _SEEDS:
         raise ValueError(f"seed must be less than 2**32, got {seed}")
     return torch.Generator().manual_seed(int(seed))
+
+
+def balanced_choice(targets: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Indices of a random subset, dealt in rounds of one sample of every class that still has any.
+
+    Args:
+        targets: the labels, ``(n,)`` int64, not negative.
+        count: size of the subset.
+        generator: what draws.
+
+    Returns:
+        ``(count,)`` int64; a smaller subset is the beginning of a larger one.
+
+    Raises:
+        TypeError: the count is not an integer.
+        ValueError: it is below 1 or above n.
+    """
+    require_at_least(1, count=count)
+    available = len(targets)
+    if count > available:
+        raise ValueError(f"count must be at most {available}, the size of the set, got {count}")
+    shuffled = torch.randperm(available, generator=generator, device="cpu")
+    labels = targets[shuffled]
+    by_class = labels.argsort(stable=True)
+    per_class = labels.bincount()
+    first_of_class = per_class.cumsum(0) - per_class
+    round_of = torch.empty_like(shuffled)  # the k-th sample of its class is dealt in round k
+    round_of[by_class] = torch.arange(available, device="cpu") - first_of_class[labels[by_class]]
+    return shuffled[round_of.argsort(stable=True)[:count]]

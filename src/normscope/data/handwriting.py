@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch.nn.functional import interpolate
 
-from normscope.data.dataset import Dataset, require_at_least, seeded
+from normscope.data.dataset import Dataset, balanced_choice, require_at_least, seeded
 
 _NATIVE_SIZE = 8
 
@@ -46,7 +46,7 @@ def digits(size: int = 8, channels: int = 1, *, count: int | None = None, seed: 
     images, targets = _load()
     mean, std = _moments_after_resizing(images, size)
     if count is not None:
-        chosen = _balanced(targets, count, generator)
+        chosen = balanced_choice(targets, count, generator)
         images, targets = images[chosen], targets[chosen]
     resized = interpolate(images, size=(size, size), mode="bilinear", antialias=size < _NATIVE_SIZE)
     inputs = ((resized - mean) / std).float().repeat(1, channels, 1, 1)  # shape: (n, channels, size, size)
@@ -80,15 +80,3 @@ def _moments_after_resizing(images: torch.Tensor, size: int) -> tuple[float, flo
     mean = float((images @ column_sums @ column_sums).sum() / pixels)
     mean_square = float((images * (gram @ images @ gram)).sum() / pixels)
     return mean, float((mean_square - mean**2) ** 0.5)
-
-
-def _balanced(targets: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Indices of a random subset, dealt in rounds of one image of every class that still has any."""
-    require_at_least(1, count=count)
-    available = len(targets)
-    if count > available:
-        raise ValueError(f"count must be at most {available}, the size of the set, got {count}")
-    shuffled = torch.randperm(available, generator=generator, device="cpu")
-    one_hot = torch.nn.functional.one_hot(targets[shuffled])
-    round_of = (one_hot.cumsum(0) * one_hot).sum(1)  # the k-th image of its class is dealt in round k
-    return shuffled[round_of.argsort(stable=True)[:count]]
