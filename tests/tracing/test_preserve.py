@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import normscope as ns
+from fingerprint import fingerprint
 
 BATCH = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
 
@@ -58,34 +59,6 @@ class Interrupted(Untidy):
     def forward(self, x: Tensor) -> Tensor:
         super().forward(x)
         raise KeyboardInterrupt
-
-
-def fingerprint(model: nn.Module) -> dict[str, object]:
-    """All that the promise names, as values that can be compared."""
-    tensors = {**dict(model.named_parameters()), **{f"buffer {k}": v for k, v in model.named_buffers()}}
-    state: dict[str, object] = {
-        "torch rng": torch.get_rng_state().tolist(),
-        "numpy rng": str(np.random.get_state()),  # noqa: NPY002 - the global generator is what is tested
-        "python rng": random.getstate(),
-    }
-    for name, tensor in tensors.items():
-        gradient = None if tensor.grad is None else (id(tensor.grad), tensor.grad.tolist())
-        state[name] = (
-            id(tensor),
-            str(tensor.dtype),
-            tensor.requires_grad,
-            tensor.tolist(),
-            gradient,
-            tensor.data_ptr(),
-        )
-    for name, module in model.named_modules():
-        plain = {
-            key: (type(value).__name__, repr(value))
-            for key, value in module.__dict__.items()
-            if key not in {"_parameters", "_buffers", "_modules"}
-        }
-        state[f"module {name}"] = (type(module), plain, list(module.__dict__))
-    return state
 
 
 def with_gradients(model: nn.Module) -> nn.Module:

@@ -148,13 +148,13 @@ def test_an_output_without_a_row_a_sample_has_moments_only() -> None:
     class Summed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.whole = nn.Softmax(0)
+            self.each, self.whole = nn.Linear(6, 6), nn.Softmax(0)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.whole(x.sum(0))
+            return self.whole(self.each(x).sum(0))
 
     result = ns.trace(Summed(), inputs())
-    row = result.table.iloc[0]
+    row = result.table.iloc[1]
     assert row["mean"] == pytest.approx(1 / 6)
     assert np.isnan(row["cos_mean"])
     assert row["odd_index"] == -1
@@ -174,7 +174,7 @@ def test_what_prints_is_a_report() -> None:
         ({"model": lambda x: x}, TypeError, "must be a torch.nn.Module, not function"),
         ({"inputs": [1.0, 2.0]}, TypeError, "must hold a tensor"),
         ({"inputs": torch.randn(1, 6)}, ValueError, r"at least 2 samples .* \(1, 6\)"),
-        ({"layers": "nothing.*"}, ValueError, r"no layer matches 'nothing.\*'; the layers are flatten"),
+        ({"layers": "nothing.*"}, ValueError, r"no layer matches 'nothing.\*'; there are flatten"),
         (
             {"loss": lambda outputs, targets: outputs},
             ValueError,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from normscope import measure
+from normscope.tracing.reductions import ChannelStatistics, channel_statistics, gradient_statistics, sketch
+
+CHANNELS_LAST = {"Linear", "Embedding", "LayerNorm", "RMSNorm", "MultiheadAttention", "LSTM", "GRU", "RNN"}
+CHANNELS_SECOND = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm", "Pool")
 
 
 @dataclass(eq=False)
@@ -19,27 +23,78 @@ class Record:
     kind: str
     call: int
     shape: tuple[int, ...]
+    channel_dim: int
     scalars: dict[str, Tensor] = field(default_factory=dict)
+    channels: ChannelStatistics | None = None
     gram: Tensor | None = None  # shape: (n, n), float64
 
 
-@torch.no_grad()
-def measure_output(record: Record, output: Tensor, batch: int) -> None:
-    """Moments and dead channels of any output; its Gram matrix if it has a row a sample."""
-    floats = output if output.is_floating_point() else output.double()
-    mean = floats.mean(dtype=torch.promote_types(floats.dtype, torch.float32))
-    # float64 sums: at norms of 1e30 the squares leave float32
-    spread = torch.linalg.vector_norm(floats - mean, dtype=torch.float64) / math.sqrt(max(floats.numel(), 1))
-    record.scalars["mean"], record.scalars["std"] = mean, spread
-    if floats.dim() >= 2:
-        record.scalars["dead_fraction"] = measure.dead_fraction(floats)
-    if floats.dim() >= 1 and floats.shape[0] == batch:
-        record.gram = measure.gram(floats)
+@dataclass(frozen=True)
+class Plan:
+    """What is measured of every output; made once, before the model runs."""
+
+    batch: int
+    batch_dim: int
+    moments: bool
+    geometry: bool
+    functions: dict[str, Callable[[Tensor], Tensor]]
+    projection: int | None
+    seed: int
 
 
 @torch.no_grad()
-def measure_gradient(record: Record, gradient: Tensor, batch: int) -> None:
-    """Norm of the gradient of the loss by the layer's output, and its coherence over the batch."""
-    record.scalars["grad_norm"] = torch.linalg.vector_norm(gradient, dtype=torch.float64)
-    if gradient.dim() >= 1 and gradient.shape[0] == batch:
-        record.scalars["grad_coherence"] = measure.gradient_coherence(gradient)
+def measure_output(record: Record, output: Tensor, plan: Plan) -> None:
+    """Fill the record from the layer's output."""
+    if output.numel() == 0:
+        return
+    samples = _samples_first(output, plan)
+    x = output if samples is None else samples
+    if plan.moments and x.dim() >= 1:
+        record.channels = channel_statistics(x, record.channel_dim)
+    if plan.geometry and samples is not None:
+        narrow = plan.projection is not None and samples[0].numel() > plan.projection
+        record.gram = measure.gram(sketch(samples, plan.projection or 0, plan.seed) if narrow else samples)
+    for name, function in plan.functions.items():
+        record.scalars[name] = torch.as_tensor(function(x)).detach()
+
+
+@torch.no_grad()
+def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
+    """Fill the record from the gradient of the loss by the layer's output.
+
+    ``grad_norm``: Frobenius norm. ``grad_coherence``: |sum over the batch| against the sum of | |. ``grad_shared``: the
+    share of its energy that is the same for every sample, n ‖mean_b g_b‖² / Σ_b ‖g_b‖².
+    """
+    samples = _samples_first(gradient, plan)
+    if samples is None:
+        record.scalars["grad_norm"] = torch.linalg.vector_norm(gradient, dtype=torch.float64)
+        return
+    statistics = gradient_statistics(samples)
+    record.scalars["grad_norm"], record.scalars["grad_coherence"], record.scalars["grad_shared"] = statistics
+
+
+def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | None) -> int:
+    """Which dimension of an output is its channels (the samples being first).
+
+    Images have them second, sequences last. What the kind of the layer does not tell is taken over from the last layer
+    with an output of the same shape: an activation has the channels of what it acts on.
+    """
+    if len(shape) < 2:
+        return 0
+    if len(shape) == 2:
+        return 1
+    if kind in CHANNELS_LAST:
+        return len(shape) - 1
+    if any(word in kind for word in CHANNELS_SECOND):
+        return 1
+    if of_same_shape is not None:
+        return of_same_shape
+    return len(shape) - 1 if len(shape) == 3 else 1
+
+
+def _samples_first(x: Tensor, plan: Plan) -> Tensor | None:
+    """The tensor with the samples first; None if it has no row a sample."""
+    for dim in dict.fromkeys((plan.batch_dim, 0)):
+        if -x.dim() <= dim < x.dim() and x.shape[dim] == plan.batch:
+            return x if dim == 0 else x.movedim(dim, 0)
+    return None

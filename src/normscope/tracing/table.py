@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +14,33 @@ from torch import Tensor
 
 from normscope import measure
 from normscope.tracing.records import Record
+from normscope.tracing.reductions import ChannelStatistics
+
+Key = tuple[str, int]
+Channels = dict[str, NDArray[Any]]
 
 _AT_ONCE = 64  # Gram matrices measured together: enough to be fast, few enough to stay small
-_FIRST = ("layer", "kind", "call", "shape", "mean", "std", "dead_fraction")
+_FIRST = ("layer", "kind", "call", "shape", "mean", "std", "dead_fraction", "finite")
+_GEOMETRY = (
+    "cos_mean", "effective_rank", "stable_rank", "orthogonality_gap", "isometry_gap", "odd_index", "odd_cosine",
+    "cluster_cosine", "odd_norm_ratio", "odd_score",
+)  # fmt: skip
+
+
+def tabulate(records: Sequence[Record]) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float64]], dict[Key, Channels]]:
+    """The table of a `Trace`, one row a record; the Gram matrices and the channels by (layer, call)."""
+    rows: list[dict[str, Any]] = [{"layer": r.layer, "kind": r.kind, "call": r.call, "shape": r.shape} for r in records]
+    _add_scalars(rows, records)
+    channels = _add_moments(rows, records)
+    grams = _add_geometry(rows, records)
+    table = pd.DataFrame(rows)
+    for name in (*_FIRST, *_GEOMETRY):
+        if name not in table:
+            table[name] = float("nan")
+    table["odd_index"] = table["odd_index"].fillna(-1).astype("int64")
+    table["finite"] = table["finite"].fillna(value=True).astype(bool)
+    known = [*_FIRST, *_GEOMETRY]
+    return table[[*known, *(name for name in table if name not in known)]], grams, channels
 
 
 def geometry(grams: Tensor) -> dict[str, Tensor]:
@@ -42,34 +68,61 @@ def geometry(grams: Tensor) -> dict[str, Tensor]:
     }
 
 
-def tabulate(records: Sequence[Record]) -> tuple[pd.DataFrame, dict[tuple[str, int], NDArray[np.float64]]]:
-    """The table of a `Trace`, one row a record, and the Gram matrices by (layer, call)."""
-    rows: list[dict[str, object]] = [
-        {"layer": r.layer, "kind": r.kind, "call": r.call, "shape": r.shape} for r in records
-    ]
-    names = sorted({name for record in records for name in record.scalars})
-    for name in names:
-        having = [i for i, record in enumerate(records) if name in record.scalars]
-        values = torch.stack([records[i].scalars[name].double() for i in having]).tolist()
-        for i, value in zip(having, values, strict=True):
-            rows[i][name] = value
-    grams: dict[tuple[str, int], NDArray[np.float64]] = {}
-    having = [i for i, record in enumerate(records) if record.gram is not None]
+def _add_scalars(rows: list[dict[str, Any]], records: Sequence[Record]) -> None:
+    named = [(i, name, value) for i, record in enumerate(records) for name, value in record.scalars.items()]
+    values = _transferred([value.double().reshape(1) for _, _, value in named])
+    for (i, name, _), value in zip(named, values, strict=True):
+        rows[i][name] = float(value[0])
+
+
+def _add_moments(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[Key, Channels]:
+    having = [(i, record.channels) for i, record in enumerate(records) if record.channels is not None]
+    parts = _transferred([part.double() for _, statistics in having for part in statistics])
+    found: dict[Key, Channels] = {}
+    for position, (i, _) in enumerate(having):
+        width = len(ChannelStatistics._fields)
+        mean, var, dead = parts[width * position : width * (position + 1)]
+        overall = mean.mean()
+        with np.errstate(invalid="ignore"):
+            std = np.sqrt(np.maximum((var + mean**2).mean() - overall**2, 0.0))
+        finite = bool(np.isfinite(mean).all() and np.isfinite(var).all())
+        rows[i].update(mean=float(overall), std=float(std), dead_fraction=float(dead.mean()), finite=finite)
+        found[records[i].layer, records[i].call] = {"mean": mean, "std": np.sqrt(var), "dead": dead.astype(bool)}
+    return found
+
+
+def _add_geometry(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[Key, NDArray[np.float64]]:
+    having = [(i, record.gram) for i, record in enumerate(records) if record.gram is not None]
+    found: dict[Key, NDArray[np.float64]] = {}
     for start in range(0, len(having), _AT_ONCE):
         chunk = having[start : start + _AT_ONCE]
-        stacked = torch.stack([gram for i in chunk if (gram := records[i].gram) is not None])
-        columns = {name: values.tolist() for name, values in geometry(stacked).items()}
+        stacked = torch.stack([gram for _, gram in chunk])
+        with _one_thread():
+            columns = {name: values.tolist() for name, values in geometry(stacked).items()}
         matrices = stacked.cpu().numpy()
-        for position, i in enumerate(chunk):
+        for position, (i, _) in enumerate(chunk):
             rows[i].update({name: values[position] for name, values in columns.items()})
-            grams[records[i].layer, records[i].call] = matrices[position]
-    return _in_order(pd.DataFrame(rows)), grams
+            rows[i].setdefault("finite", bool(np.isfinite(matrices[position]).all()))
+            found[records[i].layer, records[i].call] = matrices[position]
+    return found
 
 
-def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    for name in (*_FIRST, *geometry(torch.eye(3, dtype=torch.float64)[None])):
-        if name not in table:
-            table[name] = -1 if name == "odd_index" else float("nan")
-    table["odd_index"] = table["odd_index"].fillna(-1).astype("int64")
-    known = [*_FIRST, *geometry(torch.eye(3, dtype=torch.float64)[None])]
-    return table[[*known, *(name for name in table if name not in known)]]
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices this small are decomposed several times faster by one thread than by threads that share each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _transferred(vectors: Iterable[Tensor]) -> list[NDArray[np.float64]]:
+    """1-D float64 tensors as arrays, brought to the host in one piece."""
+    vectors = list(vectors)
+    if not vectors:
+        return []
+    host = torch.cat([v.flatten() for v in vectors]).cpu().numpy()
+    ends = np.cumsum([v.numel() for v in vectors])
+    return list(np.split(host, ends[:-1]))
