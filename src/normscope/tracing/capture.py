@@ -14,7 +14,7 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from normscope.tracing.inputs import tensors_in
-from normscope.tracing.records import Plan, Record, channel_dimension, measure_gradient, measure_output
+from normscope.tracing.records import GramBlocks, Plan, Record, channel_dimension, measure_gradient, measure_output
 
 
 class Recorder:
@@ -26,6 +26,7 @@ class Recorder:
 
     def __init__(self, plan: Plan, tick: Callable[[int], None]) -> None:
         self.records: list[Record] = []
+        self.grams = GramBlocks()
         self._plan, self._tick = plan, tick
         self._calls: Counter[str] = Counter()
         self._seen: Any = WeakTensorKeyDictionary()  # tensor -> (its version, its record)
@@ -108,7 +109,7 @@ class Recorder:
         self.records.append(record)
         self._seen[tensor] = (_version(tensor), record)
         with no_dispatch():  # what we compute writes into nothing of the model's
-            measure_output(record, tensor, self._plan)
+            measure_output(record, tensor, self._plan, self.grams)
         self._tick(tensor.numel())
         if tensor.requires_grad:
             # a tensor hook, not a full backward hook: those break when an in-place operation follows
@@ -122,7 +123,7 @@ class Recorder:
     def _repeat(self, known: Record, layer: str, kind: str) -> None:
         """A layer that hands on its input unchanged: its own row, the same measures."""
         twin = Record(layer, kind, self._calls[layer], known.shape, known.channel_dim)
-        twin.scalars, twin.channels, twin.gram = known.scalars, known.channels, known.gram
+        twin.scalars, twin.channels, twin.same_as = known.scalars, known.channels, known
         self.records.append(twin)
 
 

@@ -62,9 +62,9 @@ def plot(
         axes[0].figure.suptitle(_plain(headline(trace)), fontsize="medium")
     handles, labels = axes[0].get_legend_handles_labels()
     if label is not None or len(labels) > 1:
-        axes[0].legend(
-            handles, labels, fontsize="small", ncols=4, loc="lower left", bbox_to_anchor=(0, 1), frameon=False
-        )
+        # above the panel it hides no layer; over Axes of the user's there may be a title
+        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 4} if ax is None else {}
+        axes[0].legend(handles, labels, fontsize="small", frameon=False, **place)
     return axes[0] if isinstance(columns, str) else np.array(axes, dtype=object)
 
 
@@ -113,39 +113,37 @@ def _new_axes(count: int, width: float = _WIDTH) -> list[Axes]:
 def _draw(
     axis: Axes, name: str, values: NDArray[np.float64], trace: Trace, rows: NDArray[np.intp], label: str | None
 ) -> None:
-    depth = np.arange(len(rows))
+    # lines across the whole panel are in no data coordinates, and count for nothing
+    before = [line for line in axis.get_lines() if line.get_transform() == axis.transData]
+    right = axis.get_xlim()[1] if before else 0
+    own = _STYLES[len(before) % len(_STYLES)]
+    every = np.arange(len(rows))
+    # kinds of layers differ more than depths do: one line through all of them would be a zigzag
+    groups = _by_kind(trace.table["kind"].iloc[rows].tolist()) if label is None else [(label, own, every)]
     size = 4.5 if len(rows) <= 60 else 2.5 if len(rows) <= 300 else 1.5
-    drawn = len(axis.get_lines())
-    colour = _STYLES[drawn % len(_STYLES)][0]
-    if label is not None:
-        axis.plot(depth, values, color=colour, marker=_STYLES[drawn % len(_STYLES)][1], markersize=size, linewidth=1,
-                  label=_legend(label))  # fmt: skip
-    else:
-        # kinds of layers differ more than depths do: one line through all of them would be a zigzag
-        for kind, (style, marker), chosen in _by_kind(trace.table["kind"].iloc[rows].tolist()):
-            axis.plot(depth[chosen], values[chosen], color=style, marker=marker, markersize=size, linewidth=0.7,
-                      label=_legend(kind))  # fmt: skip
+    for group, (colour, marker), chosen in groups:
+        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": size, "linewidth": 0.8}
+        axis.plot(every[chosen], values[chosen], label=_legend(group), **style)
     broken = np.flatnonzero(~finite_rows(trace.table, trace._grams)[rows])
     if broken.size:
-        axis.axvline(broken[0], color=_ALARM if label is None else colour, linestyle=":", label="first NaN or infinity")
-    seen = np.concatenate([values, *(np.asarray(line.get_ydata(), float) for line in axis.get_lines()[:drawn])])
-    _set_scale(axis, name, seen)
+        axis.axvline(broken[0], color=_ALARM if label is None else own[0], linestyle=":", label="first NaN or infinity")
+    _set_scale(axis, name, np.concatenate([values, *(np.asarray(line.get_ydata(orig=False)) for line in before)]))
     axis.set_ylabel(_plain(name))
+    axis.grid(visible=True, axis="y", alpha=0.3)
     # all layers, also those at the ends that have no number
     margin = max(0.4, 0.02 * len(rows))
-    axis.set_xlim(-margin, max(len(rows) - 1 + margin, axis.get_xlim()[1] if drawn else 0))
-    axis.grid(visible=True, axis="y", alpha=0.3)
+    axis.set_xlim(-margin, max(len(rows) - 1 + margin, right))
 
 
 def _by_kind(kinds: list[str]) -> list[tuple[str, tuple[str, str], NDArray[np.intp]]]:
     """(name, style, positions) of the most frequent kinds, in the order in which they come; the rest in one."""
-    common = [kind for kind, _ in Counter(kinds).most_common(len(_STYLES))]
-    named = [kind if kind in common else "other" for kind in kinds]
-    groups: list[tuple[str, tuple[str, str], NDArray[np.intp]]] = []
-    for kind in dict.fromkeys(named):
-        style = _STYLES[len(groups) % len(_STYLES)] if kind != "other" else _OTHER
-        groups.append((kind, style, np.flatnonzero([name == kind for name in named])))
-    return groups
+    frequent = [kind for kind, _ in Counter(kinds).most_common(len(_STYLES))]
+    common = [kind for kind in dict.fromkeys(kinds) if kind in frequent]
+    groups = [
+        (k, style, np.flatnonzero([kind == k for kind in kinds])) for k, style in zip(common, _STYLES, strict=False)
+    ]
+    rest = np.flatnonzero([kind not in common for kind in kinds])
+    return [*groups, ("other", _OTHER, rest)] if rest.size else groups
 
 
 def _set_scale(axis: Axes, name: str, values: NDArray[np.float64]) -> None:

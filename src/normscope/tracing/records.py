@@ -11,6 +11,7 @@ from torch import Tensor
 from normscope import measure
 from normscope.tracing.reductions import ChannelStatistics, channel_statistics, gradient_statistics, sketch
 
+_BLOCK = 2**18  # elements
 CHANNELS_LAST = {"Linear", "Embedding", "LayerNorm", "RMSNorm", "MultiheadAttention", "LSTM", "GRU", "RNN"}
 CHANNELS_SECOND = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm", "Pool")
 
@@ -26,7 +27,7 @@ class Record:
     channel_dim: int
     scalars: dict[str, Tensor] = field(default_factory=dict)
     channels: ChannelStatistics | None = None
-    gram: Tensor | None = None  # shape: (n, n), float64
+    same_as: Record | None = None  # a layer that handed on its input has the measures of what made it
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,30 @@ class Plan:
     seed: int
 
 
+class GramBlocks:
+    """Gram matrices of a pass, in blocks of some 2 MiB: scattered one by one between activations that come and go,
+    they would keep the memory of those from being used again.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[Tensor, list[Record]]] = []  # shape of a block: (k, n, n), float64
+
+    def keep(self, record: Record, gram: Tensor) -> None:
+        """Copy ``gram`` into the current block."""
+        if not self.blocks or len(self.blocks[-1][1]) == len(self.blocks[-1][0]) or self._elsewhere(gram):
+            at_once = max(1, _BLOCK // gram.numel())
+            self.blocks.append((gram.new_empty((at_once, *gram.shape)), []))
+        block, records = self.blocks[-1]
+        block[len(records)] = gram
+        records.append(record)
+
+    def _elsewhere(self, gram: Tensor) -> bool:
+        return self.blocks[-1][0].device != gram.device  # a model spread over devices
+
+
 @torch.no_grad()
-def measure_output(record: Record, output: Tensor, plan: Plan) -> None:
-    """Fill the record from the layer's output."""
+def measure_output(record: Record, output: Tensor, plan: Plan, grams: GramBlocks) -> None:
+    """Fill the record from the layer's output; its Gram matrix goes into ``grams``."""
     if output.numel() == 0:
         return
     samples = _samples_first(output, plan)
@@ -53,7 +75,7 @@ def measure_output(record: Record, output: Tensor, plan: Plan) -> None:
         record.channels = channel_statistics(x, record.channel_dim)
     if plan.geometry and samples is not None:
         narrow = plan.projection is not None and samples[0].numel() > plan.projection
-        record.gram = measure.gram(sketch(samples, plan.projection or 0, plan.seed) if narrow else samples)
+        grams.keep(record, measure.gram(sketch(samples, plan.projection or 0, plan.seed) if narrow else samples))
     for name, function in plan.functions.items():
         record.scalars[name] = torch.as_tensor(function(x)).detach()
 

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from normscope import measure
-from normscope.tracing.records import Record
+from normscope.tracing.records import GramBlocks, Record
 from normscope.tracing.reductions import ChannelStatistics
 
 Key = tuple[str, int]
 Channels = dict[str, NDArray[Any]]
 
-_AT_ONCE = 64  # Gram matrices measured together: enough to be fast, few enough to stay small
 _FIRST = ("layer", "kind", "call", "shape", "mean", "std", "dead_fraction", "finite")
 _GEOMETRY = (
     "cos_mean", "effective_rank", "stable_rank", "orthogonality_gap", "isometry_gap", "odd_index", "odd_cosine",
@@ -27,12 +26,14 @@ _GEOMETRY = (
 )  # fmt: skip
 
 
-def tabulate(records: Sequence[Record]) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float64]], dict[Key, Channels]]:
+def tabulate(
+    records: Sequence[Record], grams: GramBlocks
+) -> tuple[pd.DataFrame, dict[Key, NDArray[np.float64]], dict[Key, Channels]]:
     """The table of a `Trace`, one row a record; the Gram matrices and the channels by (layer, call)."""
     rows: list[dict[str, Any]] = [{"layer": r.layer, "kind": r.kind, "call": r.call, "shape": r.shape} for r in records]
     _add_scalars(rows, records)
     channels = _add_moments(rows, records)
-    grams = _add_geometry(rows, records)
+    matrices = _add_geometry(rows, records, grams)
     table = pd.DataFrame(rows)
     for name in (*_FIRST, *_GEOMETRY):
         if name not in table:
@@ -40,7 +41,7 @@ def tabulate(records: Sequence[Record]) -> tuple[pd.DataFrame, dict[Key, NDArray
     table["odd_index"] = table["odd_index"].fillna(-1).astype("int64")
     table["finite"] = table["finite"].fillna(value=True).astype(bool)
     known = [*_FIRST, *_GEOMETRY]
-    return table[[*known, *(name for name in table if name not in known)]], grams, channels
+    return table[[*known, *(name for name in table if name not in known)]], matrices, channels
 
 
 def geometry(grams: Tensor) -> dict[str, Tensor]:
@@ -91,19 +92,23 @@ def _add_moments(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[
     return found
 
 
-def _add_geometry(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[Key, NDArray[np.float64]]:
-    having = [(i, record.gram) for i, record in enumerate(records) if record.gram is not None]
-    found: dict[Key, NDArray[np.float64]] = {}
-    for start in range(0, len(having), _AT_ONCE):
-        chunk = having[start : start + _AT_ONCE]
-        stacked = torch.stack([gram for _, gram in chunk])
+def _add_geometry(
+    rows: list[dict[str, Any]], records: Sequence[Record], grams: GramBlocks
+) -> dict[Key, NDArray[np.float64]]:
+    measured: dict[int, tuple[dict[str, Any], NDArray[np.float64]]] = {}  # by record
+    for block, of in grams.blocks:
+        stacked = block[: len(of)]
         with _one_thread():
             columns = {name: values.tolist() for name, values in geometry(stacked).items()}
-        matrices = stacked.cpu().numpy()
-        for position, (i, _) in enumerate(chunk):
-            rows[i].update({name: values[position] for name, values in columns.items()})
-            rows[i].setdefault("finite", bool(np.isfinite(matrices[position]).all()))
-            found[records[i].layer, records[i].call] = matrices[position]
+        for position, (record, matrix) in enumerate(zip(of, stacked.cpu().numpy(), strict=True)):
+            measured[id(record)] = ({name: values[position] for name, values in columns.items()}, matrix)
+    found: dict[Key, NDArray[np.float64]] = {}
+    for row, record in zip(rows, records, strict=True):
+        if (key := id(record.same_as or record)) in measured:
+            numbers, matrix = measured[key]
+            row.update(numbers)
+            row.setdefault("finite", bool(np.isfinite(matrix).all()))
+            found[record.layer, record.call] = matrix
     return found
 
 

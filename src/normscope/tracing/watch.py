@@ -102,7 +102,7 @@ def trace(
     if projection is not None:
         error = (2 / projection) ** 0.5
         notes = (*notes, f"Gram entries from {projection} random sums: error (std) at most {error:.1%} of the norms")
-    table, grams, channels = tabulate(recorder.records)
+    table, grams, channels = tabulate(recorder.records, recorder.grams)
     return Trace(
         table=table,
         model=type(model).__name__,
