@@ -131,3 +131,18 @@ def test_projection_states_its_error_and_leaves_small_layers_exact() -> None:
     error = (projected.gram("0") - exact.gram("0")) / np.outer(norms, norms)
     assert np.abs(error).max() < 5 * (2 / 100) ** 0.5
     assert np.array_equal(projected.gram("0"), ns.trace(model, BATCH, projection=100).gram("0"))
+
+
+def test_the_spread_survives_a_mean_of_a_hundred_million() -> None:
+    model = nn.Sequential(nn.Identity())
+    batch = BATCH.double() + 1e8
+    batch[:, 1] += 2
+    assert ns.trace(model, batch).table["std"][0] == pytest.approx(float(batch.std(correction=0)), rel=1e-3)
+
+
+def test_infinities_of_both_signs_are_told_without_a_warning() -> None:
+    batch = BATCH.clone()
+    batch[0, 0], batch[0, 1] = float("inf"), -float("inf")
+    result = ns.trace(nn.Sequential(nn.Identity()), batch)
+    assert result.first_nonfinite == ("0", 0)
+    assert np.isnan(result.table["std"][0])

@@ -87,7 +87,7 @@ def matching_rows(table: pd.DataFrame, layers: str | Sequence[str]) -> NDArray[n
 def finite_rows(table: pd.DataFrame, grams: Mapping[tuple[str, int], NDArray[np.float64]]) -> NDArray[np.bool_]:
     """Whether the output of each row was finite: by its column ``finite``, else by its Gram matrix, else True."""
     if "finite" in table:
-        known = [True if pd.isna(flag) else bool(flag) for flag in table["finite"]]
+        known = table["finite"].astype(bool).tolist()
     else:
         keys = zip(table["layer"], table["call"], strict=True)
         known = [key not in grams or bool(np.isfinite(grams[key]).all()) for key in keys]

@@ -102,7 +102,7 @@ def remarks(trace: Trace) -> list[str]:
 
 
 def significant(value: float) -> str:
-    """Three significant digits, no fewer; whole numbers below 100,000 stay whole: ``0.0123 1.50 417 23456 1.23e5``."""
+    """Three significant digits, or all before the point up to 100,000: 0.0123, 1.50, 417, 23456, 1.23e5."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(float(value))
     mantissa, exponent = f"{value:.2e}".split("e")

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from normscope import measure
+
 _AT_ONCE = 2**18  # elements widened to float64 at a time: they stay in the cache, and the memory stays small
 _FEATURES = 2**14  # features hashed at a time
 
@@ -23,14 +25,16 @@ class ChannelStatistics(NamedTuple):
 def channel_statistics(x: Tensor, channel_dim: int) -> ChannelStatistics:
     """Mean, variance and deadness of every channel, in one pass.
 
-    E[x²] − E[x]² in float64: for float32 input as exact as the input itself wherever the mean is below a million
-    deviations, and five times faster than `normscope.measure.channel_moments`, which has no such limit.
+    Of float32 and narrower input E[x²] − E[x]², in float64: as exact as the input itself wherever the mean is below a
+    million deviations, and five times faster than `normscope.measure.channel_moments`, which measures float64 input.
 
     Args:
         x: floating point, at least 1-D, not empty.
         channel_dim: which dimension is the channels.
     """
     channel_dim %= x.dim()
+    if x.dtype == torch.float64:
+        return ChannelStatistics(*measure.channel_moments(x, channel_dim), measure.dead_channels(x, channel_dim))
     others = [d for d in range(x.dim()) if d != channel_dim]
     along = others[0] if others else 0
     step = max(1, _AT_ONCE * x.shape[along] // x.numel())

@@ -111,8 +111,7 @@ class Trace:
         if (layer, call) not in self._channels:
             why = "its output has none" if self._channels else "the moments were not measured"
             raise NotInTrace(f"layer {layer!r} has no channels: {why}")
-        moments = {name: np.array(values) for name, values in self._channels[layer, call].items()}
-        return pd.DataFrame(moments).rename_axis("channel")
+        return pd.DataFrame(dict(self._channels[layer, call])).rename_axis("channel")
 
     def growth(self, column: str, layers: str | Sequence[str] = "*") -> float:
         """exp(slope) of log values against depth, by least squares: the factor from one row to the next.

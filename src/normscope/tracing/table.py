@@ -83,9 +83,9 @@ def _add_moments(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[
     for position, (i, _) in enumerate(having):
         width = len(ChannelStatistics._fields)
         mean, var, dead = parts[width * position : width * (position + 1)]
-        overall = mean.mean()
-        with np.errstate(invalid="ignore"):
-            std = np.sqrt(np.maximum((var + mean**2).mean() - overall**2, 0.0))
+        with np.errstate(invalid="ignore", over="ignore"):  # of a layer that is not finite
+            overall = mean.mean()
+            std = np.sqrt(var.mean() + ((mean - overall) ** 2).mean())
         finite = bool(np.isfinite(mean).all() and np.isfinite(var).all())
         rows[i].update(mean=float(overall), std=float(std), dead_fraction=float(dead.mean()), finite=finite)
         found[records[i].layer, records[i].call] = {"mean": mean, "std": np.sqrt(var), "dead": dead.astype(bool)}
