@@ -35,9 +35,12 @@ def test_command_line_examples_run(tmp_path: Path) -> None:
     commands = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     normscope = [shlex.split(line.split(">")[0]) for line in commands if line.startswith("normscope ")]
     assert len(normscope) >= 3
-    small = ["--depth", "3", "--width", "8", "--batch", "8", "--resnet-depth", "8"]
+    small = {
+        "report": ["--depth", "3", "--width", "8", "--batch", "8", "--resnet-depth", "8"],
+        "inspect": ["--batch", "4"],
+    }
     for words in normscope:
-        extra = [] if "--help" in words else small
+        extra = [] if "--help" in words else small[words[1]]
         program = [sys.executable, "-c", "from normscope.cli import main; main()"]
         done = subprocess.run([*program, *words[1:], *extra], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

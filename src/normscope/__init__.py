@@ -7,13 +7,7 @@ The names below load the room that holds them when they are first used, so that 
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
-
-try:
-    __version__ = version("normscope")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
 
 _ROOMS = ("data", "loading", "measure", "models", "nn", "report", "theory", "tracing")
 _NAMES = {"Trace": "tracing", "trace": "tracing"}
@@ -24,13 +18,26 @@ if TYPE_CHECKING:
     from normscope import data, loading, measure, models, nn, report, theory, tracing
     from normscope.tracing import Trace, trace
 
+    __version__: str
+
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"normscope.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(f"normscope.{_NAMES[name]}"), name)
+    if name == "__version__":
+        return _version()
     raise AttributeError(f"module 'normscope' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, seldom needed
+
+    try:
+        return version("normscope")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

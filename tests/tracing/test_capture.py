@@ -147,15 +147,16 @@ def test_checkpointed_layers_are_seen_once() -> None:
     class Checkpointed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = nn.Sequential(nn.Linear(6, 6), nn.ReLU()), nn.Linear(6, 4)
+            self.stem, self.b = nn.Linear(6, 6), nn.Linear(6, 4)
+            self.a = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.b(checkpoint(self.a, x, use_reentrant=self.reentrant))
+            return self.b(checkpoint(self.a, self.stem(x), use_reentrant=self.reentrant))
 
     model = Checkpointed()
     model.reentrant = False
     table = ns.trace(model, BATCH, TARGETS).table
-    assert table["layer"].tolist() == ["a.0", "a.1", "b"]
+    assert table["layer"].tolist() == ["stem", "a.0", "a.1", "b"]
     assert (table["grad_norm"] > 0).all()
     model.reentrant = True
     with pytest.raises(ValueError, match="use_reentrant=False, or trace without a loss"):

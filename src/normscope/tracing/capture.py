@@ -11,10 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._mode_utils import no_dispatch
+from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from normscope.tracing.inputs import tensors_in
-from normscope.tracing.records import GramBlocks, Plan, Record, channel_dimension, measure_gradient, measure_output
+from normscope.tracing.records import (
+    GramBlocks,
+    Plan,
+    Record,
+    channel_dimension,
+    measure_gradient,
+    measure_output,
+    rename,
+)
 
 
 class Recorder:
@@ -33,6 +42,8 @@ class Recorder:
         self._channel_dims: dict[tuple[int, ...], int] = {}
         self._path: list[str] = [""]  # names of the modules that are running, outermost first
         self._active = True
+        self._watched: set[int] = set()  # records whose gradient is waited for
+        self._handles: list[RemovableHandle] = []
 
     @contextmanager
     def watching(self, layers: Mapping[str, nn.Module], model: nn.Module, ops: bool) -> Iterator[None]:
@@ -49,13 +60,18 @@ class Recorder:
                     stack.callback(module.register_forward_hook(hook).remove)
             if ops:
                 stack.enter_context(_Operations(self))
+            stack.callback(self._let_go)
             yield
+
+    def _let_go(self) -> None:
+        for handle in self._handles:
+            handle.remove()
 
     def pause(self) -> None:
         """No more rows: the forward is over, and what runs in the backward (checkpointing) was seen already."""
         self._active = False
 
-    def operation(self, name: str, output: Any, changed: bool) -> None:
+    def operation(self, name: str, inputs: Any, output: Any, changed: bool) -> None:
         """A functional operation inside a forward put out ``output``; ``changed``: it wrote into an input."""
         tensor = _primary(output)
         inside_parametrization = "parametrizations" in self._path[-1]
@@ -68,7 +84,7 @@ class Recorder:
             path = f"{self._path[-1]}.{name}".lstrip(".")
             self._calls[path] += 1
             repetition = self._calls[path] - 1
-            self._add(path if repetition == 0 else f"{path}:{repetition}", name, 0, tensor)
+            self._add(path if repetition == 0 else f"{path}:{repetition}", name, 0, tensor, inputs)
 
     def _entering(self, name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any) -> None:
@@ -77,7 +93,7 @@ class Recorder:
         return hook
 
     def _leaving(self, name: str | None, leaf: bool, ops: bool) -> Callable[..., None]:
-        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             if ops:
                 self._path.pop()
             tensor = _primary(output)
@@ -85,10 +101,14 @@ class Recorder:
                 return
             known = self._record_of(tensor)
             if known is None:
-                self._add(name, type(module).__name__, self._calls[name], tensor)
+                self._add(name, type(module).__name__, self._calls[name], tensor, inputs)
             elif leaf and known.layer.startswith(f"{name}."):
                 # an operation inside this layer was recorded: it is the layer's output, and is named after it
-                known.layer, known.kind, known.call = name, type(module).__name__, self._calls[name]
+                known.layer, known.call = name, self._calls[name]
+                with _unseen():
+                    rename(known, type(module).__name__, tensor, self._plan)
+                self._channel_dims[known.shape] = known.channel_dim
+                self._watch_gradient(known, tensor, inputs)  # inside a custom autograd function there was none yet
             elif leaf:
                 self._repeat(known, name, type(module).__name__)
             else:
@@ -101,22 +121,29 @@ class Recorder:
         version, record = self._seen.get(tensor, (None, None))
         return record if version == _version(tensor) else None
 
-    def _add(self, layer: str, kind: str, call: int, tensor: Tensor) -> None:
+    def _add(self, layer: str, kind: str, call: int, tensor: Tensor, inputs: Any) -> None:
         shape = tuple(tensor.shape)
         channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape))
         self._channel_dims[shape] = channel_dim
         record = Record(layer, kind, call, shape, channel_dim)
         self.records.append(record)
         self._seen[tensor] = (_version(tensor), record)
-        with no_dispatch():  # what we compute writes into nothing of the model's
+        with _unseen():
             measure_output(record, tensor, self._plan, self.grams)
         self._tick(tensor.numel())
-        if tensor.requires_grad:
+        self._watch_gradient(record, tensor, inputs)
+
+    def _watch_gradient(self, record: Record, tensor: Tensor, inputs: Any) -> None:
+        # of a leaf (a parameter that is handed on) the hooks are the user's
+        if tensor.requires_grad and tensor.grad_fn is not None and id(record) not in self._watched:
+            self._watched.add(id(record))
+            source = _computed(tensor, inputs)
             # a tensor hook, not a full backward hook: those break when an in-place operation follows
-            tensor.register_hook(lambda gradient: self._gradient(record, gradient))
+            handle = source.register_hook(lambda gradient: self._gradient(record, gradient.reshape(record.shape)))
+            self._handles.append(handle)
 
     def _gradient(self, record: Record, gradient: Tensor) -> None:
-        with no_dispatch():
+        with _unseen():
             measure_gradient(record, gradient, self._plan)
         self._tick(gradient.numel())
 
@@ -148,7 +175,7 @@ class _Operations(TorchFunctionMode):
         if tensor is not None:
             changed = any(t is tensor and _version(t) != v for t, v in zip(given, versions, strict=True))
             if changed or _storage(tensor) not in storages:  # a view of an input computes nothing
-                self._recorder.operation(name, output, changed)
+                self._recorder.operation(name, given, output, changed)
         return output
 
 
@@ -158,6 +185,7 @@ _NOT_OPERATIONS = {
     "type_as", "cuda", "cpu", "reshape", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like",
     "randn_like", "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor", "requires_grad",
     "expand_as", "repeat", "tile", "copy", "deepcopy", "roll", "pad", "index_select", "gather", "arange", "linspace",
+    "zeros", "ones", "full", "empty", "eye", "tensor", "as_tensor", "scalar_tensor", "rand", "randn", "normal",
 }  # fmt: skip
 
 
@@ -172,9 +200,32 @@ _INFIX = {"radd": "add", "iadd": "add", "rmul": "mul", "imul": "mul", "isub": "s
 
 
 def _primary(output: Any) -> Tensor | None:
-    """The first dense floating-point tensor of an output."""
+    """The first dense floating-point tensor of an output that is more than one number (a loss is no activation)."""
     dense = (t for t in tensors_in(output) if t.layout == torch.strided and not t.is_nested)
-    return next((t for t in dense if t.is_floating_point()), None)
+    return next((t for t in dense if t.is_floating_point() and t.dim()), None)
+
+
+def _computed(tensor: Tensor, inputs: Any) -> Tensor:
+    """The tensor whose gradient is that of ``tensor`` whatever is written into it afterwards.
+
+    A view (as `nn.Linear` returns of an input with positions) loses its hooks when it is written into; what it is a
+    view of keeps them. Not so where that is an input, which may have other uses.
+    """
+    base = tensor._base
+    if base is None or base.grad_fn is None or base.numel() != tensor.numel():
+        return tensor
+    if not (base.is_contiguous() and tensor.is_contiguous()):
+        return tensor
+    if any(base is t or base is t._base for t in tensors_in(inputs)):
+        return tensor
+    return base
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """What we compute is no operation of the model's, and writes into nothing of it."""
+    with no_dispatch(), torch._C.DisableTorchFunction():
+        yield
 
 
 def _is_leaf(module: nn.Module) -> bool:

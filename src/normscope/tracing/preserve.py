@@ -54,9 +54,13 @@ def preserved(model: nn.Module, seed: int = 0) -> Iterator[None]:
         strided = [part for part in valued if part.layout == torch.strided]
         storages = {s._cdata: s for s in (part.untyped_storage() for part in strided)}.values()
         # a storage is copied as bytes, once, whatever views of it there are
-        stack.callback(_restore_storages, [(s, s.clone()) for s in storages if s.nbytes() <= COPIED_AT_ONCE])
+        # batch norm does not declare that it writes into its running statistics: only what is trained waits for a write
+        gradients = {id(_gradient(t)) for t in dense}
+        trained = {p.untyped_storage()._cdata for p in strided if isinstance(p, nn.Parameter) or id(p) in gradients}
+        waiting = {s._cdata for s in storages if s.nbytes() > COPIED_AT_ONCE and s._cdata in trained}
+        stack.callback(_restore_storages, [(s, s.clone()) for s in storages if s._cdata not in waiting])
         stack.callback(_restore_sparse, [(p.data, p.detach().clone()) for p in valued if p.layout != torch.strided])
-        guard = CopyOnWrite(s for s in storages if s.nbytes() > COPIED_AT_ONCE)
+        guard = CopyOnWrite(s for s in storages if s._cdata in waiting)
         stack.callback(guard.restore)
         stack.enter_context(guard)
         torch.manual_seed(seed)

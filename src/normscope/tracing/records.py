@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,8 +13,8 @@ from normscope import measure
 from normscope.tracing.reductions import ChannelStatistics, channel_statistics, gradient_statistics, sketch
 
 _BLOCK = 2**18  # elements
-CHANNELS_LAST = {"Linear", "Embedding", "LayerNorm", "RMSNorm", "MultiheadAttention", "LSTM", "GRU", "RNN"}
-CHANNELS_SECOND = ("Conv", "BatchNorm", "InstanceNorm", "GroupNorm", "Pool")
+CHANNELS_LAST = ("linear", "embedding", "layernorm", "rmsnorm", "attention", "lstm", "gru", "rnn")
+CHANNELS_SECOND = re.compile(r"conv(transpose)?[123]d|batchnorm|instancenorm|groupnorm|pool")
 
 
 @dataclass(eq=False)
@@ -26,6 +27,7 @@ class Record:
     shape: tuple[int, ...]
     channel_dim: int
     scalars: dict[str, Tensor] = field(default_factory=dict)
+    param_grad_norm: Tensor | None = None
     channels: ChannelStatistics | None = None
     same_as: Record | None = None  # a layer that handed on its input has the measures of what made it
 
@@ -81,6 +83,17 @@ def measure_output(record: Record, output: Tensor, plan: Plan, grams: GramBlocks
 
 
 @torch.no_grad()
+def rename(record: Record, kind: str, output: Tensor, plan: Plan) -> None:
+    """Take the record of a layer's last operation for that of the layer, whose kind may tell other channels."""
+    record.kind = kind
+    channel_dim = channel_dimension(kind, record.shape, record.channel_dim)
+    if channel_dim != record.channel_dim and record.channels is not None:
+        record.channel_dim = channel_dim
+        samples = _samples_first(output, plan)
+        record.channels = channel_statistics(output if samples is None else samples, channel_dim)
+
+
+@torch.no_grad()
 def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
     """Fill the record from the gradient of the loss by the layer's output.
 
@@ -105,9 +118,10 @@ def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | No
         return 0
     if len(shape) == 2:
         return 1
-    if kind in CHANNELS_LAST:
+    word = kind.lower().replace("_", "")
+    if word.endswith(CHANNELS_LAST) or kind == "Conv1D":  # a linear layer, in spite of its name (transformers)
         return len(shape) - 1
-    if any(word in kind for word in CHANNELS_SECOND):
+    if CHANNELS_SECOND.search(word):
         return 1
     if of_same_shape is not None:
         return of_same_shape

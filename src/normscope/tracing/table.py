@@ -39,7 +39,7 @@ def tabulate(
         if name not in table:
             table[name] = float("nan")
     table["odd_index"] = table["odd_index"].fillna(-1).astype("int64")
-    table["finite"] = table["finite"].fillna(value=True).astype(bool)
+    table["finite"] = table["finite"].map(lambda finite: finite is not False).astype(bool)  # unknown counts as finite
     known = [*_FIRST, *_GEOMETRY]
     return table[[*known, *(name for name in table if name not in known)]], matrices, channels
 
@@ -71,6 +71,8 @@ def geometry(grams: Tensor) -> dict[str, Tensor]:
 
 def _add_scalars(rows: list[dict[str, Any]], records: Sequence[Record]) -> None:
     named = [(i, name, value) for i, record in enumerate(records) for name, value in record.scalars.items()]
+    owned = [(i, r.param_grad_norm) for i, r in enumerate(records) if r.param_grad_norm is not None]
+    named += [(i, "param_grad_norm", value) for i, value in owned]
     values = _transferred([value.double().reshape(1) for _, _, value in named])
     for (i, name, _), value in zip(named, values, strict=True):
         rows[i][name] = float(value[0])

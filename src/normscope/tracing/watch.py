@@ -51,7 +51,8 @@ def trace(
         inputs: the batch: a tensor, or a tuple of positional or a mapping of keyword arguments.
         targets: second argument of ``loss``. With targets and no loss: cross-entropy for integer targets, mean
             squared error for floating ones.
-        loss: ``loss(outputs, targets)``, a scalar tensor. With it a backward pass measures gradients too.
+        loss: ``loss(outputs, targets)``, a scalar tensor. With it a backward pass measures gradients too, from the
+            first trained parameter on (from the inputs, where nothing is trained).
         layers: glob pattern, or several, of the layers to watch, such as ``"stage1.*"``.
         capture: "modules", or "ops" to see functional operations inside a forward (``F.relu``, ``+``, ``torch.cat``)
             too, named after where they happen: ``stage1.0.add``, the next one there ``stage1.0.add:1``.
@@ -92,7 +93,9 @@ def trace(
         torch.set_grad_enabled(criterion is not None),
         recorder.watching(watched, model, ops=capture == "ops"),
     ):
-        arguments = given.own_copy(inputs, criterion is not None)
+        # where nothing is trained gradients start at the inputs
+        trained = any(p.requires_grad for p in model.parameters())
+        arguments = given.own_copy(inputs, criterion is not None and not trained)
         outputs = given.call(model, arguments)
         recorder.pause()
         if criterion is not None:
@@ -181,4 +184,4 @@ def _backward(
     for name, record in {record.layer: record for record in records}.items():
         own = [norms[id(p)] for p in layers[name].parameters(recurse=False) if id(p) in norms] if name in layers else []
         if own:
-            record.scalars["param_grad_norm"] = torch.linalg.vector_norm(torch.stack(own))
+            record.param_grad_norm = torch.linalg.vector_norm(torch.stack(own))
