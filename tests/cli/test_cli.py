@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from normscope.cli.failure import Failure, failing
+
 NORMSCOPE = [sys.executable, "-c", "from normscope.cli import main; main()"]
 SMALL = ["--model", "mlp", "--depth", "4", "--width", "8", "--batch", "8"]
 
@@ -62,6 +64,11 @@ def test_the_command_on_the_page_makes_the_same_numbers(tmp_path: Path) -> None:
         (["report", "--depth", "many"], "'--depth': "),
         (["report", "--output", "nowhere/report.html"], "cannot write nowhere/report.html: there is no folder nowhere"),
         (["report", "--output", "."], "it is a folder"),
+        (["report", "--output", "report.html/"], "cannot write report.html/: it names a folder"),
+        (["report", "--output", "/dev/null"], "cannot write /dev/null: it is not a regular file"),
+        (["report", "--resnet-depth", "55"], "--resnet-depth 55: must be 6 m + 2"),
+        (["report", "--norm", "batch", "--norm", "none", "--norm", "batch"], "--norm batch: named twice"),
+        (["report", "--width", "100000000"], "GB are free: lower batch, depth, width or resnet_depth"),
         (["report", "--colour"], "No such option: --colour"),
         (["reprot"], "No such command 'reprot'"),
     ],
@@ -89,6 +96,90 @@ def test_a_path_that_the_system_refuses_is_told(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "File name too long" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_that_ends_on_the_way_is_told(tmp_path: Path) -> None:
+    """Less than the system says is free: the allocator's own error, in one line."""
+    script = (
+        "import resource, normscope.report, normscope.report.memory as memory\n"
+        "memory.free_bytes = lambda: None\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))\n"
+        "from normscope.cli import main; main()"
+    )
+    arguments = ["report", "--model", "mlp", "--depth", "3", "--width", "60000", "--output", str(tmp_path / "p.html")]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "normscope: out of memory: lower --batch, --depth, --width or --resnet-depth"
+    )
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0])
+def test_an_interruption_is_one_line_at_any_time(delay: float, tmp_path: Path) -> None:
+    """While Python's part of the program loads, while torch does, at work."""
+    process = subprocess.Popen(
+        [*NORMSCOPE, "report", "--model", "mlp", "--depth", "3000", "--output", str(tmp_path / "page.html")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, ""), err
+    assert err.splitlines()[-1].startswith("normscope: interrupted")
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_that_an_interruption_became_is_an_interruption() -> None:
+    def interrupted_import() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RecursionError("maximum recursion depth exceeded") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Failure, match="told"), failing(interrupted="told"):
+        interrupted_import()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("lower batch"), "lower batch"),
+        (MemoryError(), "too large"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "too large"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB"), "too large"),
+        (RuntimeError("Storage size calculation overflowed with sizes=[9, 9]"), "too large"),
+        (ValueError("bad"), "bad"),
+    ],
+)
+def test_what_is_expected_becomes_a_failure(error: Exception, message: str) -> None:
+    with pytest.raises(Failure, match=f"^{message}$"), failing(ValueError, too_large="too large"):
+        raise error
+
+
+def test_what_is_not_expected_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError, match="a bug"), failing(ValueError):
+        raise RuntimeError("a bug")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    done = normscope()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: normscope" in done.stdout
+    assert "report" in done.stdout
+
+
+def test_the_bar_ends_full(tmp_path: Path) -> None:
+    done = normscope("report", *SMALL, "--norm", "none", cwd=tmp_path)
+    assert "100%" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith("left 0:00:00")
 
 
 def test_an_interrupted_run_leaves_nothing_half_written(tmp_path: Path) -> None:

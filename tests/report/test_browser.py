@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import time
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from normscope.report import Study, write_page
+from normscope.report import Settings, Study, run_study, write_page
+from reference.browser import SIZES, assert_quiet, needs_browser, opened, wait
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-REQUIRED = bool(os.environ.get("NORMSCOPE_REQUIRE_BROWSER"))
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER) and not REQUIRED, reason="no Chromium with chromedriver on this machine"
-)
-
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-)  # fmt: skip
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -37,40 +23,12 @@ def page(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=SIZES)
 def browser(request: pytest.FixtureRequest, page: Path) -> Iterator[object]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    width, height = SIZES[request.param]
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": request.param == "phone"}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        driver.get(page.as_uri())
-        wait(lambda: driver.execute_script("return document.documentElement.dataset.ready === 'true'"))
+    with opened(page, request.param) as driver:
         yield driver
-    finally:
-        driver.quit()
-
-
-def wait(done: object, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "the page did not get there in time"
-        time.sleep(0.02)
 
 
 def test_draws_without_error_and_without_network(browser: object, page: Path) -> None:
-    errors = [entry for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
-    assert errors == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    requested = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert page.as_uri() in requested
-    assert [url for url in requested if not url.startswith((page.as_uri(), "data:", "blob:"))] == []
+    assert_quiet(browser, page)
 
 
 def test_every_figure_is_drawn(browser: object) -> None:
@@ -86,7 +44,7 @@ def test_every_figure_is_drawn(browser: object) -> None:
 
 
 def test_nothing_is_wider_than_the_screen(browser: object) -> None:
-    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= browser.width
 
 
 def test_the_slider_moves_the_heat_maps(browser: object) -> None:
@@ -119,3 +77,42 @@ def test_the_keyboard_moves_the_slider_and_play_plays(browser: object) -> None:
     wait(lambda: browser.execute_script("return document.querySelector('#resnet').dataset.drawn") == "0")
     browser.execute_script("document.querySelector('#resnet .play').click()")
     wait(lambda: browser.execute_script("return document.querySelector('#resnet').dataset.drawn") == "3")
+
+
+def test_a_label_names_the_odd_samples(study: Study, tmp_path: Path) -> None:
+    """One, several, many of them, or none."""
+    run = study.runs[0]
+    found = [run.groupings[0]._replace(odd=odd) for odd in ((), (5,), (5, 2), (5, 2, 1, 3), (), ())]
+    runs = [dataclasses.replace(run, groupings=found), *study.runs[1:]]
+    write_page(dataclasses.replace(study, runs=runs), tmp_path / "page.html")
+    with opened(tmp_path / "page.html", "desktop") as driver:
+        script = """const slider = document.querySelector('#mlp input[type=range]');
+                    slider.value = arguments[0]; slider.dispatchEvent(new Event('input'));
+                    const figure = document.querySelector('#mlp .map[data-norm=batch]');
+                    return [figure.querySelector('.now span').textContent, figure.querySelector('canvas').hidden];"""
+        labels = [driver.execute_script(script, stop) for stop in range(4)]
+    assert [text[len("mean cosine 0.00") :] for text, _ in labels] == [
+        "", ", odd: sample 5", ", odd: samples 5, 2", ", 4 odd samples",
+    ]  # fmt: skip
+    assert [hidden for _, hidden in labels] == [True, False, True, True]
+
+
+def test_one_layer_is_drawn_as_points_and_every_axis_has_labels(tmp_path: Path) -> None:
+    shallow = run_study(Settings(batch=8, depth=1, width=16, models=("mlp",), norms=("batch", "none")))
+    write_page(shallow, tmp_path / "page.html")
+    with opened(tmp_path / "page.html", "phone") as driver:
+        charts = driver.execute_script(
+            """return [...document.querySelectorAll('.chart .plot')].map(plot =>
+                 [plot.querySelectorAll('.scatterlayer .point').length, plot.querySelectorAll('.ytick').length])"""
+        )
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= driver.width
+    assert len(charts) == 8
+    assert all(points == 2 and ticks >= 2 for points, ticks in charts)
+
+
+def test_a_logarithmic_axis_has_two_labels_at_least(browser: object) -> None:
+    linear = [[0.3, 0.4], [3, 7], [0.21, 0.3], [0, 0], [], [5, 5]]
+    logarithmic = [[1, 2], [0.15, 0.2, 0.51], [0.4, 1.1], [0.3, 25], [1e-30, 1e30]]
+    script = "return arguments[0].map(values => normscope.logarithmic(values).type)"
+    assert browser.execute_script(script, linear) == ["linear"] * len(linear)
+    assert browser.execute_script(script, logarithmic) == ["log"] * len(logarithmic)

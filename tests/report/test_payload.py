@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from normscope.report import Settings, Study, payload, run_study
+from normscope.report import Settings, Study, payload, run_study, summarize
 
 
 def unpack(packed: str, stops: int, samples: int) -> np.ndarray:
@@ -23,7 +23,7 @@ def unpack(packed: str, stops: int, samples: int) -> np.ndarray:
 
 def test_cosines_survive_packing(study: Study) -> None:
     run = study.runs[0]
-    matrices = unpack(payload.pack_cosines(run, [0, 5], range(12)), 2, 12)
+    matrices = unpack(payload.run_cosines(run, [0, 5], range(12)), 2, 12)
     gram = run.trace.gram("blocks.5.activation")
     norms = np.sqrt(np.diagonal(gram))
     np.testing.assert_allclose(matrices[1], gram / np.outer(norms, norms), atol=0.5 / 127 + 1e-9)
@@ -34,7 +34,7 @@ def test_undefined_cosines_are_marked(study: Study) -> None:
     grams = {key: gram.copy() for key, gram in run.trace._grams.items()}
     grams["blocks.0.activation", 0][3, :] = grams["blocks.0.activation", 0][:, 3] = 0
     changed = dataclasses.replace(run, trace=dataclasses.replace(run.trace, _grams=grams))
-    matrix = unpack(payload.pack_cosines(changed, [0], range(12)), 1, 12)[0]
+    matrix = unpack(payload.run_cosines(changed, [0], range(12)), 1, 12)[0]
     assert np.isnan(np.delete(matrix[3], 3)).all()
     assert np.isfinite(np.delete(np.delete(matrix, 3, 0), 3, 1)).all()
 
@@ -52,9 +52,12 @@ def test_of_a_large_batch_a_choice_with_the_odd_points_is_shown() -> None:
     shown = payload.shown_samples(large)
     assert len(shown) <= 64
     assert shown == sorted(set(shown))
-    odd = {int(run.trace.table["odd_index"].iloc[-1]) for run in large.runs} - {-1}
-    assert odd
-    assert odd <= set(shown)
+    odd = [17, 33, 34, 35, 36, 37]
+    last = large.runs[1].groupings[-1]._replace(odd=tuple(odd))
+    changed = dataclasses.replace(large.runs[1], groupings=[*large.runs[1].groupings[:-1], last])
+    shown = payload.shown_samples(dataclasses.replace(large, runs=[large.runs[0], changed]))
+    assert set(odd[:4]) <= set(shown)
+    assert len(shown) <= 64
 
 
 def test_lines_are_the_traces_columns(study: Study) -> None:
@@ -62,6 +65,14 @@ def test_lines_are_the_traces_columns(study: Study) -> None:
     drawn = payload.section_payload("mlp", runs, [], range(12))
     chart = next(chart for chart in drawn["charts"] if chart["key"] == "cos_mean")
     np.testing.assert_allclose(chart["lines"]["none"], runs[3].trace.table["cos_mean"], rtol=1e-3)
+
+
+def test_the_label_under_a_map_follows_the_rule_of_the_captions(deep: Study) -> None:
+    drawn = payload.section_payload("mlp", deep.runs, [], range(12))
+    for run in deep.runs:
+        assert drawn["odd"][run.norm][-1] == summarize(run).odd
+    assert len(drawn["odd"]["recenter"][-1]) == 1
+    assert drawn["odd"]["recenter"][0] == ()
 
 
 def test_digits_are_drawn_from_light_to_dark(study: Study) -> None:

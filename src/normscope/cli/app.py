@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from normscope.cli.failure import Failure
+from normscope.cli.failure import Failure, one_line, tell
+from normscope.cli.inspect import inspect
 from normscope.cli.report import report
-
-CANNOT_RUN = 2
 
 app = typer.Typer(
     name="normscope",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(report)
+app.command()(inspect)
 
 
 def _print_version(wanted: bool) -> None:
@@ -30,13 +28,16 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def normscope(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Shows what normalization does to a neural network."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 def run(arguments: list[str]) -> int:
@@ -46,24 +47,15 @@ def run(arguments: list[str]) -> int:
         The exit code: that of the command, or 2 with one line on stderr if it could not run.
     """
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False, prog_name="normscope")
     except Failure as failure:
-        return _tell(str(failure))
+        return tell(str(failure))
     except typer.Abort:
-        return _tell("interrupted")
+        return tell("interrupted")
     except Exception as error:
         # usage errors of the parser: public only by what they can do, and of another base class in older releases
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        return _tell(f"{_one_line(message())} (normscope --help tells the options)")
+        return tell(f"{one_line(message())} (normscope --help tells the options)")
     return code if isinstance(code, int) else 0
-
-
-def _tell(message: str) -> int:
-    print(f"normscope: {_one_line(message)}", file=sys.stderr)
-    return CANNOT_RUN
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,21 +1,43 @@
-"""Traces in, one self-contained HTML page out."""
+"""Traces in; tables for the terminal and self-contained HTML pages out."""
 
 from __future__ import annotations
 
+from normscope.report.failing_layer import InspectionError
+from normscope.report.inspection import Inspected, Inspection, Network, parse_shape, run_inspection
+from normscope.report.inspection import numbers as inspected_numbers
+from normscope.report.memory import ensure_fits
 from normscope.report.output import ensure_writable
 from normscope.report.page import render, write_page
-from normscope.report.study import Run, Settings, Study, run_study
+from normscope.report.settings import SettingError, Settings
+from normscope.report.standouts import standouts, trouble
+from normscope.report.study import Run, Study, run_study
 from normscope.report.summary import Summary, numbers, summarize
+from normscope.report.terminal import lines as terminal_lines
+from normscope.report.trace_page import render_trace, write_trace_page
 
 __all__ = [
+    "Inspected",
+    "Inspection",
+    "InspectionError",
+    "Network",
     "Run",
+    "SettingError",
     "Settings",
     "Study",
     "Summary",
+    "ensure_fits",
     "ensure_writable",
+    "inspected_numbers",
     "numbers",
+    "parse_shape",
     "render",
+    "render_trace",
+    "run_inspection",
     "run_study",
+    "standouts",
     "summarize",
+    "terminal_lines",
+    "trouble",
     "write_page",
+    "write_trace_page",
 ]

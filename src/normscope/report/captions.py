@@ -11,7 +11,13 @@ NAMES = {"batch": "Batch norm", "recenter": "Recenter only", "rescale": "Rescale
 RECENTERED = ("batch", "recenter")
 _LEVEL = 0.01  # a factor per layer within 1 % of 1 is called level
 _ORTHOGONAL = 0.1  # below this cosine, "orthogonal"
-_TAMED = 0.5  # growing less than half as fast as a plain network, gradients are called tamed
+_SHALLOW = 3  # layers below which no rate per layer is fitted
+_NAMED = 3  # so many odd samples are named, more are counted
+_HOW = {
+    "drawn together": "are drawn together",
+    "moved apart": "move apart",
+    "as far apart": "stay about as far apart as they were",
+}
 _CANCELLED = 0.01  # below this coherence, gradients cancel over the batch
 
 
@@ -23,7 +29,8 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    if 1e-2 <= abs(value) < 1000:
+    # the form follows the rounded number: 999.7 is a thousand, 0.00996 a hundredth
+    if float(f"{abs(value):.1e}") >= 1e-2 and float(f"{abs(value):.3g}") < 1000:
         return f"{value:#.3g}".rstrip(".").replace("-", "−")
     mantissa, exponent = f"{value:.1e}".split("e")
     power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -37,27 +44,40 @@ def cosine(value: float) -> str:
 
 def fate(summary: Summary, labels: Sequence[int]) -> str:
     """What became of the batch in one network."""
-    if summary.shape == "odd point" and summary.odd_index is not None:
-        return _odd_point(summary, labels)
+    have = summary.directions
+    if summary.shape == "no direction":
+        return _no_direction(have, len(labels))
+    lost = "" if have == len(labels) else f"Only {have} of {len(labels)} samples still have a direction. "
+    if summary.odd:
+        return lost + _apart(summary, labels)
+    end = cosine(summary.cos_mean)
     if summary.shape == "collapsed":
-        return f"All {len(labels)} samples end up in nearly one direction: mean cosine {cosine(summary.cos_mean)}."
-    if math.isnan(summary.cos_mean):
-        return "The activations are zero or not finite at the end: no direction is left to compare."
-    return f"The samples stay apart: mean cosine {cosine(summary.cos_mean)} at the end, and no odd one."
+        return f"{lost}All {have} samples end up in nearly one direction: mean cosine {end}."
+    if summary.depth == 1:
+        return f"{lost}Mean cosine {end} behind the only layer."
+    start = "" if math.isnan(summary.cos_start) else f"{cosine(summary.cos_start)} at first, "
+    return f"{lost}The samples {_HOW[summary.shape]}: mean cosine {start}{end} at the end."
 
 
-def _odd_point(summary: Summary, labels: Sequence[int]) -> str:
-    index = summary.odd_index or 0
-    where = "" if summary.odd_from is None else f" from layer {summary.odd_from} on"
-    apart = (
-        "is orthogonal to them"
-        if abs(summary.odd_cosine) < _ORTHOGONAL
-        else f"has cosine {cosine(summary.odd_cosine)} to them"
-    )
-    tight = f"the other {len(labels) - 1} have cosine {cosine(summary.cluster_cosine)} among themselves"
+def _no_direction(have: int, batch: int) -> str:
+    if have == 1:
+        return f"Only 1 of {batch} samples still has a direction: nothing is left to compare."
+    return "The activations are zero or not finite at the end: no direction is left to compare."
+
+
+def _apart(summary: Summary, labels: Sequence[int]) -> str:
+    others = summary.directions - len(summary.odd)
+    where = f" from layer {summary.odd_from} on"
+    tight = f"the other {others} have cosine {cosine(summary.tight_cosine)} among themselves"
+    orthogonal = abs(summary.apart_cosine) < _ORTHOGONAL
+    if len(summary.odd) > 1:
+        apart = "orthogonal" if orthogonal else f"at cosine {cosine(summary.apart_cosine)}"
+        named = "they" if len(summary.odd) > _NAMED else f"samples {joined([str(i) for i in summary.odd])}"
+        return f"{len(summary.odd)} odd points{where}: {named} are {apart} to the rest, {tight}."
+    apart = "is orthogonal to them" if orthogonal else f"has cosine {cosine(summary.apart_cosine)} to them"
+    index, length = summary.odd[0], number(summary.odd_norm_ratio)
     return (
-        f"One odd point{where}: sample {index} (a {labels[index]}) {apart}, {tight}, "
-        f"and it is {number(summary.odd_norm_ratio)} times as long."
+        f"One odd point{where}: sample {index} (a {labels[index]}) {apart}, {tight}, and it is {length} times as long."
     )
 
 
@@ -68,7 +88,7 @@ def rank(summaries: Sequence[Summary], batch: int) -> str:
 
 def scale(summaries: Sequence[Summary]) -> str:
     """What happens to the size of activations per layer."""
-    return f"Per layer: {_factors([(s.norm, s.scale_growth) for s in summaries])}."
+    return _per_layer("Per layer", [(s.norm, s.scale_growth) for s in summaries], summaries)
 
 
 def gradient(summaries: Sequence[Summary], expected: Sequence[Expected]) -> str:
@@ -78,19 +98,15 @@ def gradient(summaries: Sequence[Summary], expected: Sequence[Expected]) -> str:
         for e in expected
         if e.quantity == "gradient_growth"
     ]
-    rates = _factors([(s.norm, s.gradient_growth) for s in summaries])
-    return f"Its square, per layer on the way back: {rates}." + "".join(notes)
+    rates = [(s.norm, s.gradient_growth) for s in summaries]
+    return _per_layer("Its square, per layer on the way back", rates, summaries) + "".join(notes)
 
 
-def skip_connections(summaries: Sequence[Summary], plain_growth: float) -> str:
-    """What the gradient of batch norm would do in a plain network, where skip connections keep it from doing so."""
-    batch = next((s for s in summaries if s.norm == "batch"), None)
-    if batch is None or not batch.gradient_growth - 1 < _TAMED * (plain_growth - 1):
+def without_skip_connections(summaries: Sequence[Summary], plain_growth: float) -> str:
+    """What theory says of batch norm in a plain network, beside what was measured in a residual one."""
+    if all(s.norm != "batch" or math.isnan(s.gradient_growth) for s in summaries):
         return ""
-    return (
-        f" Without skip connections theory expects ×{number(plain_growth)} with batch norm (Yang et al. 2019): "
-        "they keep gradients from exploding."
-    )
+    return f" In a wide plain network with batch norm it would be ×{number(plain_growth)} (Yang et al. 2019)."
 
 
 def coherence(summaries: Sequence[Summary], batch: int) -> str:
@@ -100,32 +116,39 @@ def coherence(summaries: Sequence[Summary], batch: int) -> str:
         f"1: every sample pulls each unit the same way, whatever the input; {chance}: as independent samples would. "
         f"Medians {_listed(summaries, 'coherence')}."
     )
-    cancelled = [s.norm for s in summaries if s.norm in RECENTERED and s.coherence < _CANCELLED]
-    if cancelled:
+    cancelled = {s.norm for s in summaries if s.coherence < _CANCELLED}
+    if cancelled and cancelled.issubset(RECENTERED):  # where others cancel too, recentering is not why
         text += " Recentering takes the mean over the batch out of every gradient below it, hence no coherence there."
     return text
 
 
 def oddest(summaries: Sequence[Summary]) -> str:
     """Where the oddest sample is orthogonal to the rest."""
-    orthogonal = [s.norm for s in summaries if s.shape == "odd point" and abs(s.odd_cosine) < _ORTHOGONAL]
+    orthogonal = [s.norm for s in summaries if s.odd and abs(s.odd_cosine) < _ORTHOGONAL]
     text = "Mean cosine of the oddest sample to all others."
     if orthogonal:
-        text += f" With {_join([NAMES[norm].lower() for norm in orthogonal])} it ends up orthogonal to them."
+        text += f" With {joined([NAMES[norm].lower() for norm in orthogonal])} it ends up orthogonal to them."
     return text
 
 
 def score(summaries: Sequence[Summary]) -> str:
-    """Where one point stands out."""
-    odd = [s for s in summaries if s.shape == "odd point"]
-    rule = "0: no point differs from the rest; 1: a tight cluster and one point orthogonal to it."
-    if not odd:
-        return f"{rule} In none of these networks does one point stand out at the end."
-    return f"{rule} One point stands out at the end with {_join([NAMES[s.norm].lower() for s in odd])}."
+    """Where points sit apart."""
+    rule = "0: no single point leads; 1: a tight cluster and one point orthogonal to it."
+    one = [NAMES[s.norm].lower() for s in summaries if len(s.odd) == 1]
+    several = [NAMES[s.norm].lower() for s in summaries if len(s.odd) > 1]
+    if not one and not several:
+        return f"{rule} In none of these networks does a point sit apart at the end."
+    if one:
+        rule += f" One point sits apart at the end with {joined(one)}."
+    if several:
+        rule += f" Several sit apart at the end with {joined(several)}."
+    return rule
 
 
-def _factors(rates: Sequence[tuple[str, float]]) -> str:
-    return _join([f"{_factor(rate)} with {NAMES[norm].lower()}" for norm, rate in rates])
+def _per_layer(what: str, rates: Sequence[tuple[str, float]], summaries: Sequence[Summary]) -> str:
+    if summaries[0].depth < _SHALLOW:
+        return "Too shallow for a rate per layer."
+    return f"{what}: {joined([f'{_factor(rate)} with {NAMES[norm].lower()}' for norm, rate in rates])}."
 
 
 def _factor(rate: float) -> str:
@@ -135,9 +158,11 @@ def _factor(rate: float) -> str:
 
 
 def _listed(summaries: Sequence[Summary], quantity: str) -> str:
-    ordered = sorted(summaries, key=lambda s: -getattr(s, quantity))
-    return _join([f"{number(getattr(s, quantity))} with {NAMES[s.norm].lower()}" for s in ordered])
+    values = [(getattr(s, quantity), NAMES[s.norm].lower()) for s in summaries]
+    ordered = sorted(values, key=lambda pair: (math.isnan(pair[0]), -pair[0]))
+    return joined([f"{'undefined' if math.isnan(value) else number(value)} with {name}" for value, name in ordered])
 
 
-def _join(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
+    """a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

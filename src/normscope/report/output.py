@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -13,15 +14,13 @@ def ensure_writable(path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: it cannot; the message says why.
     """
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"cannot write {target}: it is a folder; name a file in it")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {target}: there is no folder {target.parent}")
+    target = _target(path)
     try:
         handle, probe = _beside(target)
+    except FileNotFoundError:  # the folder is there: some of the system's own hold no files but theirs
+        raise FileNotFoundError(f"cannot write {os.fspath(path)}: no file can be made in {target.parent}") from None
     except OSError as error:
-        raise type(error)(f"cannot write {target}: {error.strerror}") from None
+        raise type(error)(f"cannot write {os.fspath(path)}: {error.strerror}") from None
     os.close(handle)
     os.unlink(probe)
 
@@ -29,10 +28,12 @@ def ensure_writable(path: str | os.PathLike[str]) -> None:
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` to a file beside ``path`` and then put it in its place, so that no half of it is ever seen.
 
+    A symbolic link stays one: the file that it leads to is written.
+
     Raises:
         OSError: the path cannot be written; nothing is left behind.
     """
-    target = Path(path)
+    target = _target(path)
     handle, temporary = _beside(target)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -44,6 +45,28 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file that ``path`` leads to, if a file is there or could be."""
+    told = os.fspath(path)
+    target = Path(os.path.realpath(told))  # a file put in the place of a link would end the link
+    try:
+        mode = os.stat(told).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
+    except OSError as error:
+        raise type(error)(f"cannot write {told}: {error.strerror}") from None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"cannot write {told}: it is a folder; name a file in it")
+    if told.endswith(("/", os.sep)):
+        raise IsADirectoryError(f"cannot write {told}: it names a folder; leave out the last {told[-1]}")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise OSError(f"cannot write {told}: it is not a regular file")  # a pipe, a device: gone if replaced
+    if not target.parent.is_dir():
+        missing = target.parent if os.path.islink(told) else Path(told).parent
+        raise FileNotFoundError(f"cannot write {told}: there is no folder {missing}")
+    return target
 
 
 def _beside(target: Path) -> tuple[int, str]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-import torch
-
-from normscope import __version__, theory
+from normscope import theory
 from normscope.report import captions, payload
 from normscope.report.output import write_whole
-from normscope.report.study import Study
+from normscope.report.study import Run, Study
 from normscope.report.summary import Expected, Summary, expectations, summarize
+from normscope.report.templating import render_template
 
 _TITLES = {"mlp": "A plain network", "resnet": "A residual network"}
 _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -26,7 +22,15 @@ _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("effective_rank", "effective rank", captions.number),
     ("scale_growth", "activations, per layer ×", captions.number),
     ("gradient_growth", "squared gradient, per layer back ×", captions.number),
+    ("gradient_ratio", "gradient, first layer over last ×", captions.number),
 )
+_PARTS = {
+    # as the sentence on the page goes on
+    "batch": "with both",
+    "recenter": "with recentering alone",
+    "rescale": "with rescaling alone",
+    "none": "with neither",
+}
 
 
 def write_page(study: Study, path: str | os.PathLike[str], command: str = "normscope report") -> None:
@@ -45,28 +49,19 @@ def write_page(study: Study, path: str | os.PathLike[str], command: str = "norms
 
 def render(study: Study, command: str = "normscope report") -> str:
     """The page of ``study`` as HTML."""
-    from plotly.offline import get_plotlyjs  # a megabyte of Python: loaded when a page is made
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("normscope.report"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
     shown = payload.shown_samples(study)
     sections = [_section(study, model, shown) for model in study.settings.models]
-    script = {"sections": [s["payload"] for s in sections], "samples": payload.samples_payload(study, shown)}
-    return environment.get_template("page.html.j2").render(
+    return render_template(
+        "page.html.j2",
+        {"sections": [s["payload"] for s in sections], "samples": payload.samples_payload(study, shown)},
         sections=sections,
         batch=len(study.labels),
         shown=len(shown),
         settings=study.settings,
         command=command,
-        version=__version__,
-        torch_version=torch.__version__,
-        today=date.today().isoformat(),
+        parts=captions.joined([_PARTS[norm] for norm in study.settings.norms]),
+        theory=any(s["theory"] for s in sections),
         names=captions.NAMES,
-        columns=[title for _, title, _ in _COLUMNS],
-        plotly=get_plotlyjs(),
-        # a "</script>" in a name would end the element it stands in
-        payload=json.dumps(script, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     )
 
 
@@ -74,8 +69,9 @@ def _section(study: Study, model: str, shown: Sequence[int]) -> dict[str, Any]:
     """What the template says of one model, and under ``payload`` what the script draws."""
     runs = [run for run in study.runs if run.model == model]
     summaries = [summarize(run) for run in runs]
-    expected = [e for e in expectations(model, len(study.labels)) if e.norm in study.settings.norms]
     labels = study.labels.tolist()
+    expected = [e for s in summaries for e in expectations(s, len(labels))]
+    published = [run for run in runs if run.ln_channel_std]
     drawn = payload.section_payload(model, runs, expected, shown)
     return {
         "id": model,
@@ -84,10 +80,10 @@ def _section(study: Study, model: str, shown: Sequence[int]) -> dict[str, Any]:
         "networks": [
             {"norm": s.norm, "name": captions.NAMES[s.norm], "fate": captions.fate(s, labels)} for s in summaries
         ],
-        "rows": [_row(s, expected) for s in summaries],
+        "tables": [_end(model, summaries, expected, bool(published)), *([_channels(published)] if published else [])],
         "charts": _charts(model, summaries, expected, len(labels)),
         "slider_end": len(drawn["stops"]) - 1,
-        "sources": sorted({e.source for e in expected}),
+        "theory": bool(expected),
         "payload": drawn,
     }
 
@@ -95,7 +91,8 @@ def _section(study: Study, model: str, shown: Sequence[int]) -> dict[str, Any]:
 def _subtitle(study: Study, model: str) -> str:
     s = study.settings
     if model == "mlp":
-        return f"{s.depth} layers of {s.width} units: linear, normalization, ReLU. He initialization."
+        size = f"{_counted(s.depth, 'layer')} of {_counted(s.width, 'unit')}"
+        return f"{size}: linear, normalization, ReLU. He initialization."
     return (
         f"ResNet-{s.resnet_depth} for 32×32 images: residual blocks of two convolutions, projection shortcuts. "
         "Xavier initialization."
@@ -105,7 +102,7 @@ def _subtitle(study: Study, model: str) -> str:
 def _charts(model: str, summaries: Sequence[Summary], expected: Sequence[Expected], batch: int) -> list[dict[str, str]]:
     gradient = captions.gradient(summaries, expected)
     if model == "resnet":
-        gradient += captions.skip_connections(summaries, theory.gradient_growth(batch))
+        gradient += captions.without_skip_connections(summaries, theory.gradient_growth(batch))
     texts = {
         "cos_mean": "1: all samples point the same way; 0: they are orthogonal.",
         "odd_score": captions.score(summaries),
@@ -119,15 +116,59 @@ def _charts(model: str, summaries: Sequence[Summary], expected: Sequence[Expecte
     return [{"key": chart.key, "title": chart.title, "caption": texts[chart.key]} for chart in payload.CHARTS]
 
 
-def _row(summary: Summary, expected: Sequence[Expected]) -> dict[str, Any]:
-    """One line of the table: each measured value, and beside it what is expected, if anything is."""
-    beside = {e.quantity: e for e in expected if e.norm == summary.norm}
-    cells = [
-        {
-            "value": form(getattr(summary, key)),
-            "expected": form(beside[key].value) if key in beside else "",
-            "source": beside[key].source if key in beside else "",
-        }
-        for key, _, form in _COLUMNS
-    ]
-    return {"norm": summary.norm, "name": captions.NAMES[summary.norm], "cells": cells}
+def _end(model: str, summaries: Sequence[Summary], expected: Sequence[Expected], published: bool) -> dict[str, Any]:
+    """The table of the last layer: each measured value, and beside it what is expected, if anything is."""
+    beside = {(e.norm, e.quantity): e for e in expected}
+    note = "Of the last layer; rates per layer are fitted behind the first quarter of the depth."
+    sources = sorted({e.source for e in expected})
+    if sources:
+        note += f" Theory holds for infinite width and depth: {'; '.join(sources)}."
+    if model == "resnet" and not published:
+        note += " The papers give numbers for ResNet-110 alone."
+    rows = []
+    for summary in summaries:
+        cells = []
+        for key, _, form in _COLUMNS:
+            theory_says = beside.get((summary.norm, key))
+            cells.append(
+                {
+                    "value": form(getattr(summary, key)),
+                    "beside": f"theory {form(theory_says.value)}" if theory_says else "",
+                    "source": theory_says.source if theory_says else "",
+                }
+            )
+        rows.append(_row(summary.norm, cells))
+    return {
+        "title": "At the end of the network",
+        "columns": [title for _, title, _ in _COLUMNS],
+        "rows": rows,
+        "note": note,
+    }
+
+
+def _channels(runs: Sequence[Run]) -> dict[str, Any]:
+    """The table of channels, beside what the paper shows of the same network."""
+    rows = []
+    for run in runs:
+        told = theory.LN_CHANNEL_STD.get(run.norm, ())
+        beside = [f"paper {captions.cosine(value)}" for value in told] or [""] * len(run.ln_channel_std)
+        cells = [
+            {"value": captions.cosine(value), "beside": text, "source": "Bjorck et al. 2018" if text else ""}
+            for value, text in zip(run.ln_channel_std, beside, strict=True)
+        ]
+        rows.append(_row(run.norm, cells))
+    return {
+        "title": "Spread of the channels",
+        "columns": [f"layer {number}" for number in theory.CHANNEL_STD_LAYERS],
+        "rows": rows,
+        "note": "ln of the standard deviation of a convolution's channels (mean over the channels; layer 110 is the "
+        "classifier). Paper: Bjorck et al. 2018, CIFAR-10, read off the plot.",
+    }
+
+
+def _row(norm: str, cells: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    return {"norm": norm, "name": captions.NAMES[norm], "cells": cells}
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from normscope.report.packing import base64_of, pack_cosines, rounded
 from normscope.report.study import Run, Study
 from normscope.report.summary import Expected, rms
 
 _STOPS = 72  # positions of the layer slider: more would only weigh
 _SHOWN = 64  # samples in a heat map: more are not told apart by eye, and would only weigh
+_ODD_SHOWN = 4  # odd samples of each network that a choice of samples holds
 
 
 class Chart(NamedTuple):
@@ -47,10 +46,9 @@ def section_payload(model: str, runs: Sequence[Run], expected: Sequence[Expected
         "stops": stops,
         "layers": runs[0].trace.table["layer"].tolist(),
         "norms": [run.norm for run in runs],
-        "cosines": {run.norm: pack_cosines(run, stops, shown) for run in runs},
+        "cosines": {run.norm: run_cosines(run, stops, shown) for run in runs},
         "cos_mean": {run.norm: _column(run, "cos_mean") for run in runs},
-        "odd": {run.norm: _column(run, "odd_index") for run in runs},
-        "odd_score": {run.norm: _column(run, "odd_score") for run in runs},
+        "odd": {run.norm: [found.odd for found in run.groupings] for run in runs},
         "charts": [_chart(chart, runs, expected) for chart in CHARTS],
     }
 
@@ -60,15 +58,15 @@ def samples_payload(study: Study, shown: Sequence[int]) -> Any:
     images = study.images.reshape(len(study.labels), -1)
     low, high = images.min(), images.max()
     pixels = ((images - low) / (high - low) * 255).round().byte().numpy()
-    return {"shown": list(shown), "labels": study.labels.tolist(), "images": _base64(pixels)}
+    return {"shown": list(shown), "labels": study.labels.tolist(), "images": base64_of(pixels)}
 
 
 def shown_samples(study: Study) -> list[int]:
-    """Samples in the heat maps: all, or of a large batch an even choice that holds every odd point of the end."""
+    """Samples in the heat maps: all, or of a large batch an even choice that holds the oddest samples of the end."""
     n = len(study.labels)
     if n <= _SHOWN:
         return list(range(n))
-    odd = {int(run.trace.table["odd_index"].iloc[-1]) for run in study.runs} - {-1}
+    odd = {sample for run in study.runs for sample in run.groupings[-1].odd[:_ODD_SHOWN]}
     even = [int(i) for i in np.linspace(0, n - 1, _SHOWN - len(odd))]
     return sorted(odd | set(even))
 
@@ -82,27 +80,15 @@ def slider_stops(layers: int) -> list[int]:
     return [*range(steep), *(int(i) for i in wide)]
 
 
-def pack_cosines(run: Run, stops: Sequence[int], shown: Sequence[int]) -> str:
-    """Cosine matrices at the stops, base64.
-
-    Upper triangles, row by row, as signed bytes: cosine × 127, rounded (an error of at most 0.004); −128 is undefined.
-    """
-    rows, columns = np.triu_indices(len(shown), 1)
-    packed = np.empty((len(stops), len(rows)), dtype=np.int8)  # shape: (stops, m (m − 1) / 2)
+def run_cosines(run: Run, stops: Sequence[int], shown: Sequence[int]) -> str:
+    """The cosine matrices of a run at the stops (`pack_cosines`)."""
     table = run.trace.table
-    for position, row in enumerate(stops):
-        gram = run.trace.gram(table["layer"].iloc[row], int(table["call"].iloc[row]))[np.ix_(shown, shown)]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            norms = np.sqrt(np.diagonal(gram))
-            cosines = (gram / norms[:, None] / norms)[rows, columns]
-        packed[position] = np.where(np.isfinite(cosines), np.clip(np.rint(cosines * 127), -127, 127), -128)
-    return _base64(packed)
+    grams = [run.trace.gram(table["layer"].iloc[row], int(table["call"].iloc[row])) for row in stops]
+    return pack_cosines(grams, shown)
 
 
 def _chart(chart: Chart, runs: Sequence[Run], expected: Sequence[Expected]) -> Any:
-    lines = {
-        run.norm: _rounded(rms(run.trace.table)) if chart.key == "rms" else _column(run, chart.key) for run in runs
-    }
+    lines = {run.norm: rounded(rms(run.trace.table)) if chart.key == "rms" else _column(run, chart.key) for run in runs}
     theory = {}
     for run in runs:
         for e in expected:
@@ -118,20 +104,8 @@ def _expected_gradient(run: Run, growth: float) -> list[float | None]:
     last = float(run.trace.table["grad_norm"].iloc[-1])
     with np.errstate(over="ignore"):
         first = last * np.float64(growth) ** ((run.depths[-1] - run.depths[0]) / 2)
-    return [_finite(float(first)), _finite(last)]
+    return rounded([float(first), last])
 
 
 def _column(run: Run, column: str) -> list[float | None]:
-    return _rounded(run.trace.table[column].to_numpy(float))
-
-
-def _rounded(values: NDArray[np.float64]) -> list[float | None]:
-    return [_finite(float(f"{value:.4g}")) for value in values]
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _base64(array: NDArray[Any]) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+    return rounded(run.trace.table[column].to_numpy(float))

@@ -5,68 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normscope import data, models
+from normscope import data, models, theory
+from normscope.report.grouping import Grouping, grouping
+from normscope.report.memory import ensure_fits
+from normscope.report.settings import Settings
 from normscope.tracing import Trace, preserved, trace, watched_layers
 
-NORMS = ("batch", "recenter", "rescale", "none")
-MODELS = ("mlp", "resnet")
 # the layers along which the batch is watched: what each block hands to the next
 _STREAM = {"mlp": ("blocks.*.activation",), "resnet": ("stem.activation", "stage*.*.activation2")}
-_DIGITS = 1797  # in scikit-learn's set
+_PUBLISHED_DEPTH = 110  # of the one residual network whose channels a paper shows
 _ELEMENTS_PER_TICK = 20_000  # below this many, a layer costs its overhead; above, its elements
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the main job runs. Checked when made.
-
-    Args:
-        seed: seed of the batch and of the weights.
-        batch: number of digits.
-        depth: hidden layers of the MLP.
-        width: units in each of them.
-        resnet_depth: layers of the CIFAR ResNet, 6 m + 2.
-        models: which of "mlp", "resnet".
-        norms: which of "batch", "recenter", "rescale", "none".
-
-    Raises:
-        ValueError: a setting that cannot run; says which and what is possible.
-    """
-
-    seed: int = 0
-    batch: int = 64
-    depth: int = 300
-    width: int = 256
-    resnet_depth: int = 110
-    models: tuple[str, ...] = MODELS
-    norms: tuple[str, ...] = NORMS
-
-    def __post_init__(self) -> None:
-        _at_least("batch", self.batch, 4, "a batch has at least 4 samples: with fewer no point can be odd")
-        if self.batch > _DIGITS:
-            raise ValueError(f"--batch {self.batch}: there are {_DIGITS} digits")
-        _at_least("depth", self.depth, 1, "a network has at least 1 hidden layer")
-        _at_least("width", self.width, 1, "a layer has at least 1 unit")
-        _at_least("seed", self.seed, 0, "a seed is not negative")
-        if self.seed >= 2**32:
-            raise ValueError(f"--seed {self.seed}: a seed has 32 bits")
-        if self.resnet_depth < 8 or (self.resnet_depth - 2) % 6:
-            raise ValueError(f"--resnet-depth {self.resnet_depth}: must be 6 m + 2 with m >= 1, such as 20, 56 or 110")
-        _known("model", self.models, MODELS)
-        _known("norm", self.norms, NORMS)
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One network of the study: its trace, and the depth (number of the block's last layer) of each row."""
+    """One network of the study.
+
+    Attributes:
+        model: "mlp" or "resnet".
+        norm: its normalization.
+        trace: of the layers along which the batch is watched.
+        depths: of each row of the trace, the number of the block's last layer.
+        groupings: of each row, which samples sit apart.
+        ln_channel_std: of a ResNet-110, ln of the channel standard deviation (mean over the channels) of what comes
+            out of the layers `normscope.theory.CHANNEL_STD_LAYERS`; of other networks empty.
+    """
 
     model: str
     norm: str
     trace: Trace
     depths: list[int]
+    groupings: list[Grouping]
+    ln_channel_std: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +62,11 @@ def run_study(settings: Settings, progress: Callable[[float, float, str], None] 
 
     Returns:
         The `Study`; one `Run` for each model and norm, in the order of the settings.
+
+    Raises:
+        MemoryError: it would not fit into what is free; says what to lower.
     """
+    ensure_fits(settings)
     report = progress or (lambda done, total, what: None)
     images, labels = _batch(settings, size=8, channels=1)
     study = Study(settings, images, labels)
@@ -96,24 +74,42 @@ def run_study(settings: Settings, progress: Callable[[float, float, str], None] 
     works = {(m, n): _work(m, n, settings) for m, n in plans}
     total, done = sum(works.values()), 0.0
     for model, norm in plans:
-        done = _run_one(study, model, norm, lambda d, what: report(d, total, what), done)
+
+        def moved(work: float, before: float = done, what: str = f"{model}, norm {norm}") -> None:
+            report(before + work, total, what)
+
+        moved(0)
+        study.runs.append(_run_one(settings, model, norm, moved))
+        moved(works[model, norm])
+        done += works[model, norm]
     return study
 
 
-def _run_one(study: Study, model: str, norm: str, report: Callable[[float, str], None], done: float) -> float:
-    what = f"{model}, norm {norm}"
-    report(done, what)
+def _run_one(settings: Settings, model: str, norm: str, moved: Callable[[float], None]) -> Run:
+    done = 0.0
 
     def tick(elements: int) -> None:
         nonlocal done
         done += _tick_work(elements)
-        report(done, what)
+        moved(done)
 
-    network = _network(model, norm, study.settings)
-    inputs, targets = _inputs(model, study.settings)
-    result = trace(network, inputs, targets, layers=_STREAM[model], seed=study.settings.seed, progress=tick)
-    study.runs.append(Run(model, norm, result, _depths(model, len(result.table))))
-    return done
+    network = _network(model, norm, settings)
+    inputs, targets = _inputs(model, settings)
+    result = trace(network, inputs, targets, layers=_STREAM[model], seed=settings.seed, progress=tick)
+    calls = zip(result.table["layer"], result.table["call"], strict=True)
+    groupings = [grouping(result.gram(layer, call)) for layer, call in calls]
+    published = model == "resnet" and settings.resnet_depth == _PUBLISHED_DEPTH
+    spread = _ln_channel_std(network, inputs, settings.seed) if published else ()
+    return Run(model, norm, result, _depths(model, len(result.table)), groupings, spread)
+
+
+def _ln_channel_std(network: nn.Module, inputs: Tensor, seed: int) -> tuple[float, ...]:
+    convolutions = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
+    numbered = [*convolutions, "head"]
+    layers = [numbered[number - 1] for number in theory.CHANNEL_STD_LAYERS]
+    channels = trace(network, inputs, layers=layers, measures=("moments",), seed=seed)
+    with np.errstate(divide="ignore"):
+        return tuple(float(np.log(channels.channels(layer)["std"].mean())) for layer in layers)
 
 
 def _network(model: str, norm: str, settings: Settings) -> nn.Module:
@@ -156,16 +152,3 @@ def _work(model: str, norm: str, settings: Settings) -> float:
 
 def _tick_work(elements: int) -> float:
     return 1 + elements / _ELEMENTS_PER_TICK
-
-
-def _at_least(option: str, value: int, least: int, why: str) -> None:
-    if value < least:
-        raise ValueError(f"--{option} {value}: {why}")
-
-
-def _known(option: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for name in chosen:
-        if name not in known:
-            raise ValueError(f"--{option} {name}: not known; choose from {', '.join(known)}")
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"--{option}: name at least one of {', '.join(known)}, each once")

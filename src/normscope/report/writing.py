@@ -1,0 +1,64 @@
+"""Numbers, names and lines through depth in the characters of a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rich.cells import cell_len, set_cell_size
+
+from normscope.report.quantities import Form
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def form(value: Any, kind: Form) -> str:
+    """A number in at most eight characters."""
+    if pd.isna(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if kind == "index":
+        return str(int(value)) if value >= 0 else "–"
+    if kind == "percent":
+        return f"{100 * value:.0f}%"
+    if kind == "cosine":
+        return f"{value:.2f}".replace("-0.00", "0.00")
+    if value == 0:
+        return "0"
+    if 1e-2 <= abs(value) < 1e4:
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def elide(text: str, width: int) -> str:
+    """``text`` in ``width`` columns: the middle is left out where it is longer, for both ends of a name tell most."""
+    if cell_len(text) <= width:
+        return text
+    if width < 2:
+        return "…"[:width]
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    end = text[-tail:]
+    while cell_len(end) > tail:
+        end = end[1:]
+    return set_cell_size(text, head) + "…" + end
+
+
+def sparkline(values: NDArray[np.float64], width: int, *, logarithmic: bool) -> str:
+    """A line of bars from the smallest to the largest value; medians of neighbours where there are too many values."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        heights = np.log10(values) if logarithmic else values
+    heights = np.where(np.isfinite(heights), heights, np.nan)
+    chunks = np.array_split(heights, min(width, len(heights)))
+    merged = [float(np.nanmedian(chunk)) if np.isfinite(chunk).any() else math.nan for chunk in chunks]
+    known = [value for value in merged if not math.isnan(value)]
+    low, high = (min(known), max(known)) if known else (0.0, 0.0)
+    flat = high - low <= 1e-9 * max(abs(high), abs(low))
+    top = len(_BARS) - 1
+    places = [3 if flat else 0 if math.isnan(v) else round(top * (v - low) / (high - low)) for v in merged]
+    return "".join(" " if math.isnan(v) else _BARS[place] for v, place in zip(merged, places, strict=True))
