@@ -116,3 +116,8 @@ def test_a_logarithmic_axis_has_two_labels_at_least(browser: object) -> None:
     script = "return arguments[0].map(values => normscope.logarithmic(values).type)"
     assert browser.execute_script(script, linear) == ["linear"] * len(linear)
     assert browser.execute_script(script, logarithmic) == ["log"] * len(logarithmic)
+
+
+def test_a_sample_that_is_zero_has_no_cosine_to_itself(browser: object) -> None:
+    drawn = browser.execute_script("return normscope.cosines(new Int8Array([-128, 127, -128]), 0, 3)")
+    assert drawn == [[1, None, 1], [None, None, None], [1, None, 1]]

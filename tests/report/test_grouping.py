@@ -39,6 +39,7 @@ def cluster(n: int, tight: float, apart: dict[int, float], among: float = 0.0) -
         (cluster(12, 0.59, {3: 0.0}), ()),  # the others are no tight cluster
         (cluster(12, 0.9, {3: 0.1, 7: 0.0}), (7, 3)),  # equally odd: the score of either is near 0
         (cluster(12, 0.9, {3: 0.02, 7: 0.0}, among=1.0), (7, 3)),  # a little cluster of their own
+        (cluster(12, 0.95, {3: 0.0, 7: 0.44}, among=0.4), (3, 7)),  # 7 is apart from the cluster, not from 3
         (cluster(12, 0.9, {1: 0.0, 3: 0.0, 7: 0.0}), (1, 3, 7)),
         (cluster(12, 0.9, {1: 0.0, 3: 0.0, 7: 0.0, 8: 0.0}), ()),  # more than a quarter: groups, not odd points
         (cluster(3, 0.9, {1: 0.0}), ()),

@@ -170,7 +170,7 @@ def test_what_is_no_file_is_left_alone(tmp_path: Path, write: Callable[[Path], N
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc on this system")
 def test_a_folder_that_takes_no_files_is_told() -> None:
-    with pytest.raises(OSError, match="cannot write /proc/page.html: no file can be made in /proc"):
+    with pytest.raises(OSError, match=r"cannot write /proc/page\.html: no file can be made in /proc"):
         ensure_writable("/proc/page.html")
 
 

@@ -17,6 +17,8 @@ const normscope = (() => {
       z[i][i] = 1;
       for (let j = i + 1; j < m; j++, at++) z[i][j] = z[j][i] = packed[at] === -128 ? null : packed[at] / 127;
     }
+    // a sample with no cosine to any other is zero: it has none to itself
+    z.forEach((row, i) => { if (m > 1 && row.every((v, j) => v === null || j === i)) row[i] = null; });
     return z;
   }
 

@@ -90,7 +90,7 @@
       name: `${NAMES[norm]}, theory`, hovertemplate: "%{y:.3g}", legendgroup: norm,
     }));
     const lines = section.norms.map(norm => ({
-      x: section.depths, y: chart.lines[norm], mode, line: { color: COLORS[norm], width: 2 },
+      x: section.depths, y: chart.scale === "log" ? chart.lines[norm].map(v => v || null) : chart.lines[norm], mode, line: { color: COLORS[norm], width: 2 },
       name: NAMES[norm], hovertemplate: "%{y:.3g}",
     }));
     const grid = { ...GRID, fixedrange: true };
