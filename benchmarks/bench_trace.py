@@ -6,7 +6,7 @@ measured in a fresh process each.
 
     python benchmarks/bench_trace.py [--repeats 9] [--threads 2] [--only NAME]
 
-torchlens and captum take part if they are installed (pip install -c constraints.txt '.[bench]').
+torchlens and captum take part where they are installed.
 """
 
 from __future__ import annotations

@@ -42,9 +42,9 @@ def trace(
     The model runs once, in the mode it is in (train or eval), and is bit-identical afterwards (`preserved`), also when
     it raises. Nothing is retained: each output is reduced inside its own hook. A row is a call of a module whose output
     is a new tensor: the modules without submodules, and those whose own forward computes something (the addition of a
-    residual block). Of outputs that hold several tensors (tuples, mappings, dataclasses) the first floating-point one
-    is measured. What torch.compile, DataParallel and DistributedDataParallel wrap is watched eagerly; ``notes`` of the
-    trace say so.
+    residual block). A layer that hands on its input unchanged (dropout in eval mode) has the measures of that tensor.
+    Of outputs that hold several tensors (tuples, mappings, dataclasses) the first floating-point one is measured. What
+    torch.compile, DataParallel and DistributedDataParallel wrap is watched eagerly; ``notes`` of the trace say so.
 
     Args:
         model: any `torch.nn.Module`.
