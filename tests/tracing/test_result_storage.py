@@ -466,3 +466,14 @@ def test_a_changed_byte_is_found_or_harmless(data: st.DataObject) -> None:
         file.write_bytes(content)
         with contextlib.suppress(LoadingError):
             assert_same(original, Trace.load(file))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system here")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.npz"
+    os.mkfifo(pipe)
+    trace = Trace(pd.DataFrame({"layer": ["a"], "call": [0]}), "Net", 4, True)
+    with pytest.raises(OSError, match="is not a regular file"):
+        trace.save(pipe)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -1,73 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Pages on the disk: whole, or not there."""
 
 from __future__ import annotations
 
 import os
-import stat
-import tempfile
-from pathlib import Path
 
+from normscope.tracing import ensure_writable, written_whole
 
-def ensure_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before long work whether ``path`` can be written at its end; leaves nothing behind.
-
-    Raises:
-        OSError: it cannot; the message says why.
-    """
-    target = _target(path)
-    try:
-        handle, probe = _beside(target)
-    except FileNotFoundError:  # the folder is there: some of the system's own hold no files but theirs
-        raise FileNotFoundError(f"cannot write {os.fspath(path)}: no file can be made in {target.parent}") from None
-    except OSError as error:
-        raise type(error)(f"cannot write {os.fspath(path)}: {error.strerror}") from None
-    os.close(handle)
-    os.unlink(probe)
+__all__ = ["ensure_writable", "write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` to a file beside ``path`` and then put it in its place, so that no half of it is ever seen.
-
-    A symbolic link stays one: the file that it leads to is written.
+    """Write ``text`` to ``path``; see `written_whole`.
 
     Raises:
         OSError: the path cannot be written; nothing is left behind.
     """
-    target = _target(path)
-    handle, temporary = _beside(target)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # a temporary file starts out private
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _target(path: str | os.PathLike[str]) -> Path:
-    """The file that ``path`` leads to, if a file is there or could be."""
-    told = os.fspath(path)
-    target = Path(os.path.realpath(told))  # a file put in the place of a link would end the link
-    try:
-        mode = os.stat(told).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        mode = None
-    except OSError as error:
-        raise type(error)(f"cannot write {told}: {error.strerror}") from None
-    if mode is not None and stat.S_ISDIR(mode):
-        raise IsADirectoryError(f"cannot write {told}: it is a folder; name a file in it")
-    if told.endswith(("/", os.sep)):
-        raise IsADirectoryError(f"cannot write {told}: it names a folder; leave out the last {told[-1]}")
-    if mode is not None and not stat.S_ISREG(mode):
-        raise OSError(f"cannot write {told}: it is not a regular file")  # a pipe, a device: gone if replaced
-    if not target.parent.is_dir():
-        missing = target.parent if os.path.islink(told) else Path(told).parent
-        raise FileNotFoundError(f"cannot write {told}: there is no folder {missing}")
-    return target
-
-
-def _beside(target: Path) -> tuple[int, str]:
-    return tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    with written_whole(path) as file:
+        file.write(text.encode())
