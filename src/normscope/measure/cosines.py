@@ -64,7 +64,7 @@ def mean_cosine(gram: Tensor) -> Tensor:
     """
     cosines = off_diagonal_cosines(gram)
     pairs = cosines.points * (cosines.points - 1)
-    mean = cosines.row_sum.sum(-1) / pairs.clamp(min=1)
+    mean = (cosines.row_sum.sum(-1) / pairs.clamp(min=1)).clamp(-1, 1)
     return torch.where(cosines.valid & (pairs > 0), mean, torch.nan)
 
 
@@ -78,9 +78,12 @@ class OffDiagonalCosines(NamedTuple):
 
 
 def off_diagonal_cosines(gram: Tensor) -> OffDiagonalCosines:
-    """Σ_{j≠i} cos(i, j) for every point i that is not zero."""
-    cosine = cosine_matrix(gram)
-    nonzero = ~cosine.diagonal(dim1=-2, dim2=-1).isnan()
-    itself = torch.eye(cosine.shape[-1], dtype=torch.bool, device=cosine.device)
-    row_sum = torch.where(itself | cosine.isnan(), 0.0, cosine).sum(-1)
+    """Σ_{j≠i} cos(i, j) for every point i that is not zero: a product with the vector of inverse norms."""
+    gram = check_gram(gram)
+    squared_norm = gram.diagonal(dim1=-2, dim2=-1)  # shape: (..., n)
+    nonzero = (squared_norm > 0) & squared_norm.isfinite()
+    # The root sees 1 in place of 0, where its derivative is infinite.
+    inverse = torch.where(nonzero, torch.where(nonzero, squared_norm, 1.0).rsqrt(), 0.0)
+    itself = torch.eye(gram.shape[-1], dtype=torch.bool, device=gram.device)
+    row_sum = (torch.where(itself, 0.0, gram) @ inverse[..., None])[..., 0] * inverse
     return OffDiagonalCosines(row_sum, nonzero, nonzero.sum(-1, dtype=torch.float64), is_gram(gram))

@@ -37,8 +37,9 @@ def check_gram(gram: Tensor) -> Tensor:
 
 def is_gram(gram: Tensor) -> Tensor:
     """Whether each matrix is finite with a non-negative diagonal, bool (...): measures of others are NaN."""
-    finite = gram.isfinite().all(-1).all(-1)
-    return finite & (gram.diagonal(dim1=-2, dim2=-1) >= 0).all(-1)
+    entries = gram.flatten(-2)
+    low, high = entries.amin(-1), entries.amax(-1)  # NaN if there is one; ten times as fast as `aminmax`
+    return low.isfinite() & high.isfinite() & (gram.diagonal(dim1=-2, dim2=-1) >= 0).all(-1)
 
 
 def power_of_two(x: Tensor) -> Tensor:

@@ -91,8 +91,8 @@ def odd_point(gram: Tensor) -> OddPoint:
 
     return OddPoint(
         index=torch.where(answered & (gap > _ROUNDING), candidate, -1),
-        cosine=or_nan(its_sum / (m - 1).clamp(min=1)),
-        cluster_cosine=or_nan((row_sum.sum(-1) - 2 * its_sum) / pairs),
+        cosine=or_nan((its_sum / (m - 1).clamp(min=1)).clamp(-1, 1)),
+        cluster_cosine=or_nan(((row_sum.sum(-1) - 2 * its_sum) / pairs).clamp(-1, 1)),
         norm_ratio=or_nan(its_norm / rest_norm),
         score=or_nan(gap.clamp(0, 1)),
     )

@@ -58,9 +58,9 @@ def orthogonality_gap(gram: Tensor) -> Tensor:
     unit, _ = _unit_scale(gram)
     n = unit.shape[-1]
     trace = unit.diagonal(dim1=-2, dim2=-1).sum(-1)
-    shape = unit / trace[..., None, None]
     identity = torch.eye(n, dtype=torch.float64, device=unit.device)
-    return (shape - identity / n).square().sum((-2, -1)).sqrt()
+    gap: Tensor = torch.linalg.matrix_norm(unit / trace[..., None, None] - identity / n)
+    return gap
 
 
 def rank_collapse(gram: Tensor) -> Tensor:
@@ -192,7 +192,8 @@ def _unit_scale(gram: Tensor) -> tuple[Tensor, Tensor]:
     """
     gram = check_gram(gram)
     scale = power_of_two(gram.diagonal(dim1=-2, dim2=-1).amax(-1))[..., None, None]
-    return torch.where(is_gram(gram)[..., None, None], gram / scale, torch.nan), scale
+    valid = is_gram(gram)[..., None, None]
+    return gram / torch.where(valid, scale, torch.nan), scale
 
 
 def _eigenvalues(unit: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from normscope.tracing.copyonwrite import CopyOnWrite
 
 COPIED_AT_ONCE = 2**18  # bytes; what is larger is copied when it is about to change
 _CONTAINERS = (dict, list, set, deque)
+_ATOMS = {bool, int, float, str, type(None)}  # most of what a module holds: passed over without asking further
 
 
 @contextmanager
@@ -78,7 +79,8 @@ class _Held:
         self._met: set[int] = set()
         for module in model.modules():
             for value in module.__dict__.values():
-                self._walk(value)
+                if type(value) not in _ATOMS:
+                    self._walk(value)
 
     def _walk(self, value: Any) -> None:
         if isinstance(value, _CONTAINERS):
@@ -86,10 +88,12 @@ class _Held:
                 self._met.add(id(value))
                 self.containers.append(value)
                 for item in value.values() if isinstance(value, dict) else value:
-                    self._walk(item)
+                    if type(item) not in _ATOMS:
+                        self._walk(item)
         elif isinstance(value, tuple):
             for item in value:
-                self._walk(item)
+                if type(item) not in _ATOMS:
+                    self._walk(item)
         elif isinstance(value, Tensor | np.ndarray | torch.Generator) and id(value) not in self._met:
             self._met.add(id(value))
             kind: list[Any] = self.tensors

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from normscope import measure
 from normscope.tracing.reductions import ChannelStatistics, channel_statistics, gradient_statistics, sketch
+from normscope.tracing.threads import one_thread
 
 _BLOCK = 2**18  # elements
 CHANNELS_LAST = ("linear", "embedding", "layernorm", "rmsnorm", "attention", "lstm", "gru", "rnn")
@@ -74,7 +75,8 @@ def measure_output(record: Record, output: Tensor, plan: Plan, grams: GramBlocks
     samples = _samples_first(output, plan)
     x = output if samples is None else samples
     if plan.moments and x.dim() >= 1:
-        record.channels = channel_statistics(x, record.channel_dim)
+        with one_thread(x.numel()):
+            record.channels = channel_statistics(x, record.channel_dim)
     if plan.geometry and samples is not None:
         narrow = plan.projection is not None and samples[0].numel() > plan.projection
         grams.keep(record, measure.gram(sketch(samples, plan.projection or 0, plan.seed) if narrow else samples))
@@ -90,7 +92,8 @@ def rename(record: Record, kind: str, output: Tensor, plan: Plan) -> None:
     if channel_dim != record.channel_dim and record.channels is not None:
         record.channel_dim = channel_dim
         samples = _samples_first(output, plan)
-        record.channels = channel_statistics(output if samples is None else samples, channel_dim)
+        with one_thread(output.numel()):
+            record.channels = channel_statistics(output if samples is None else samples, channel_dim)
 
 
 @torch.no_grad()
@@ -104,7 +107,8 @@ def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
     if samples is None:
         record.scalars["grad_norm"] = torch.linalg.vector_norm(gradient, dtype=torch.float64)
         return
-    statistics = gradient_statistics(samples)
+    with one_thread(samples.numel()):
+        statistics = gradient_statistics(samples)
     record.scalars["grad_norm"], record.scalars["grad_coherence"], record.scalars["grad_shared"] = statistics
 
 

@@ -23,29 +23,28 @@ class ChannelStatistics(NamedTuple):
 
 @torch.no_grad()
 def channel_statistics(x: Tensor, channel_dim: int) -> ChannelStatistics:
-    """Mean, variance and deadness of every channel, in one pass.
+    """Mean, variance and deadness of every channel, in one pass over pieces that are widened to float64.
 
-    Of float32 and narrower input E[x²] − E[x]², in float64: as exact as the input itself wherever the mean is below a
-    million deviations, and five times faster than `normscope.measure.channel_moments`, which measures float64 input.
+    Where a sample has one value a channel, or the channels lie last in memory, by two passes over each piece: as exact
+    as float64. Elsewhere by E[x²] − E[x]² of each sample, which is as exact as float32 input itself wherever the mean
+    is below a million deviations; float64 input goes to `normscope.measure.channel_moments`.
 
     Args:
         x: floating point, at least 1-D, not empty.
         channel_dim: which dimension is the channels.
     """
     channel_dim %= x.dim()
-    if x.dtype == torch.float64:
+    channels = x.shape[channel_dim]
+    last = x.movedim(channel_dim, -1)
+    if last.is_contiguous() or x.dim() <= 2:
+        moments = [_moments_of_rows(part) for part in _pieces(last.reshape(-1, channels))]
+    elif x.dtype == torch.float64:
         return ChannelStatistics(*measure.channel_moments(x, channel_dim), measure.dead_channels(x, channel_dim))
-    others = [d for d in range(x.dim()) if d != channel_dim]
-    along = others[0] if others else 0
-    step = max(1, _AT_ONCE * x.shape[along] // x.numel())
-    sums = squares = torch.zeros(x.shape[channel_dim], dtype=torch.float64, device=x.device)
-    for part in x.split(step, dim=along) if others else (x,):
-        wide = part.double()
-        sums = sums + _per_channel(wide, channel_dim, others)
-        squares = squares + _per_channel(wide.square(), channel_dim, others)
-    count = x.numel() // x.shape[channel_dim]
-    mean = sums / count
-    return ChannelStatistics(mean, (squares / count - mean.square()).clamp_(min=0), squares == 0)
+    else:
+        positions = x.movedim(channel_dim, 1).flatten(2)  # shape: (n, C, p)
+        moments = [_moments_of_samples(part) for part in _pieces(positions)]
+    mean, var = _pooled(moments)
+    return ChannelStatistics(mean, var, (mean == 0) & (var == 0))
 
 
 class GradientStatistics(NamedTuple):
@@ -64,16 +63,15 @@ def gradient_statistics(samples: Tensor) -> GradientStatistics:
         samples: shape (n, ...), samples first.
     """
     n = samples.shape[0]
-    step = max(1, _AT_ONCE * n // max(samples.numel(), 1))
     total = torch.zeros(samples.shape[1:], dtype=torch.float64, device=samples.device)
     absolute = energy = torch.zeros((), dtype=torch.float64, device=samples.device)
-    for part in samples.split(step):
-        wide = part.double()
+    for part in _pieces(samples):
+        wide = part.to(torch.float64, copy=True)
         total += wide.sum(0)
         energy = energy + torch.linalg.vector_norm(wide).square()
-        absolute = absolute + torch.linalg.vector_norm(wide, 1)
+        absolute = absolute + wide.abs_().sum()  # the 1-norm of torch is several times slower
     shared = torch.linalg.vector_norm(total).square() / (n * energy)
-    return GradientStatistics(energy.sqrt(), torch.linalg.vector_norm(total, 1) / absolute, shared)
+    return GradientStatistics(energy.sqrt(), total.abs().sum() / absolute, shared)
 
 
 def sketch(x: Tensor, directions: int, seed: int) -> Tensor:
@@ -96,7 +94,41 @@ def sketch(x: Tensor, directions: int, seed: int) -> Tensor:
     return sums.mul_((directions / d) ** 0.5)
 
 
-def _per_channel(x: Tensor, channel_dim: int, others: list[int]) -> Tensor:
-    if channel_dim == 1 and x.dim() > 2:
-        return x.sum(others[1:]).sum(0)  # positions lie together: two stages are several times faster than one
-    return x.sum(others) if others else x
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    """Along the first dimension, small enough to stay in the cache as float64."""
+    pieces: tuple[Tensor, ...] = x.split(max(1, _AT_ONCE * x.shape[0] // max(x.numel(), 1)))
+    return pieces
+
+
+class _Moments(NamedTuple):
+    """Of one piece."""
+
+    size: int  # values a channel
+    mean: Tensor  # shape: (C,), float64
+    var: Tensor  # shape: (C,), float64, biased
+
+
+def _moments_of_rows(rows: Tensor) -> _Moments:
+    """Of (m, C). What batch norm computes of its input: two passes, many times faster than `torch.var_mean`."""
+    return _Moments(rows.shape[0], *torch.batch_norm_update_stats(rows.double(), None, None, 0.0))
+
+
+def _moments_of_samples(samples: Tensor) -> _Moments:
+    """Of (n, C, p)."""
+    wide = samples.double()
+    mean = wide.mean(2)  # shape: (n, C)
+    square = torch.linalg.vector_norm(wide, dim=2).square_() / wide.shape[2]
+    overall = mean.mean(0)
+    var = (square - mean.square()).clamp_(min=0).mean(0) + (mean - overall).square_().mean(0)
+    return _Moments(wide.shape[0] * wide.shape[2], overall, var)
+
+
+def _pooled(pieces: list[_Moments]) -> tuple[Tensor, Tensor]:
+    """Mean and variance of all pieces together (Chan, Golub and LeVeque, 1983)."""
+    if len(pieces) == 1:
+        return pieces[0].mean, pieces[0].var
+    means, variances = torch.stack([p.mean for p in pieces]), torch.stack([p.var for p in pieces])
+    size = torch.tensor([piece.size for piece in pieces], dtype=torch.float64, device=means.device)
+    share = (size / size.sum())[:, None]
+    mean = (share * means).sum(0)
+    return mean, (share * (variances + (means - mean).square())).sum(0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from normscope import measure
 from normscope.tracing.records import GramBlocks, Record
-from normscope.tracing.reductions import ChannelStatistics
+from normscope.tracing.threads import one_thread
 
 Key = tuple[str, int]
 Channels = dict[str, NDArray[Any]]
@@ -80,17 +80,28 @@ def _add_scalars(rows: list[dict[str, Any]], records: Sequence[Record]) -> None:
 
 def _add_moments(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[Key, Channels]:
     having = [(i, record.channels) for i, record in enumerate(records) if record.channels is not None]
-    parts = _transferred([part.double() for _, statistics in having for part in statistics])
+    if not having:
+        return {}
+    fields = [torch.cat([part.double() for part in parts]) for parts in zip(*(c for _, c in having), strict=True)]
+    mean, var, dead = torch.stack(fields).cpu().numpy()  # shape: (channels of all records,) each
+    sizes = np.array([len(c.mean) for _, c in having])
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    with np.errstate(invalid="ignore", over="ignore"):  # of a layer that is not finite
+        overall = np.add.reduceat(mean, starts) / sizes
+        spread = var + (mean - np.repeat(overall, sizes)) ** 2
+        columns = {
+            "mean": overall,
+            "std": np.sqrt(np.add.reduceat(spread, starts) / sizes),
+            "dead_fraction": np.add.reduceat(dead, starts) / sizes,
+            "finite": np.logical_and.reduceat(np.isfinite(mean) & np.isfinite(var), starts),
+        }
+    channels = {"mean": mean, "std": np.sqrt(var), "dead": dead.astype(bool)}
+    of_rows = zip(*(column.tolist() for column in columns.values()), strict=True)
     found: dict[Key, Channels] = {}
-    for position, (i, _) in enumerate(having):
-        width = len(ChannelStatistics._fields)
-        mean, var, dead = parts[width * position : width * (position + 1)]
-        with np.errstate(invalid="ignore", over="ignore"):  # of a layer that is not finite
-            overall = mean.mean()
-            std = np.sqrt(var.mean() + ((mean - overall) ** 2).mean())
-        finite = bool(np.isfinite(mean).all() and np.isfinite(var).all())
-        rows[i].update(mean=float(overall), std=float(std), dead_fraction=float(dead.mean()), finite=finite)
-        found[records[i].layer, records[i].call] = {"mean": mean, "std": np.sqrt(var), "dead": dead.astype(bool)}
+    for (i, _), values, start, end in zip(having, of_rows, starts, ends, strict=True):
+        rows[i].update(zip(columns, values, strict=True))
+        found[records[i].layer, records[i].call] = {name: all_[start:end] for name, all_ in channels.items()}
     return found
 
 
@@ -98,31 +109,28 @@ def _add_geometry(
     rows: list[dict[str, Any]], records: Sequence[Record], grams: GramBlocks
 ) -> dict[Key, NDArray[np.float64]]:
     measured: dict[int, tuple[dict[str, Any], NDArray[np.float64]]] = {}  # by record
-    for block, of in grams.blocks:
-        stacked = block[: len(of)]
-        with _one_thread():
-            columns = {name: values.tolist() for name, values in geometry(stacked).items()}
+    filled = [block[: len(of)] for block, of in grams.blocks]
+    for (_, of), stacked, columns in zip(grams.blocks, filled, _side_by_side(geometry, filled), strict=True):
+        numbers = {name: values.tolist() for name, values in columns.items()}
         for position, (record, matrix) in enumerate(zip(of, stacked.cpu().numpy(), strict=True)):
-            measured[id(record)] = ({name: values[position] for name, values in columns.items()}, matrix)
+            measured[id(record)] = ({name: column[position] for name, column in numbers.items()}, matrix)
     found: dict[Key, NDArray[np.float64]] = {}
     for row, record in zip(rows, records, strict=True):
         if (key := id(record.same_as or record)) in measured:
-            numbers, matrix = measured[key]
-            row.update(numbers)
+            values, matrix = measured[key]
+            row.update(values)
             row.setdefault("finite", bool(np.isfinite(matrix).all()))
             found[record.layer, record.call] = matrix
     return found
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrices this small are decomposed several times faster by one thread than by threads that share each."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _side_by_side(function: Callable[[Tensor], dict[str, Tensor]], stacks: list[Tensor]) -> list[dict[str, Tensor]]:
+    """``function`` of each stack of matrices, as many at a time as torch has threads.
+
+    Matrices this small are decomposed several times faster by one thread each than by threads that share each.
+    """
+    with one_thread() as threads, ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, stacks))
 
 
 def _transferred(vectors: Iterable[Tensor]) -> list[NDArray[np.float64]]:
