@@ -29,6 +29,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.runtime
 
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "installing what the benchmarks compare with into $(VENV) (once) ..."
+	$(PIP) --editable '.[bench]'
+	@touch $@
+
 report: $(VENV)/.runtime
 	$(BIN)/normscope report --output $(REPORT) $(ARGS)
 
@@ -45,7 +50,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean:
