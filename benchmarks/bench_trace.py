@@ -6,16 +6,17 @@ measured in a fresh process each.
 
     python benchmarks/bench_trace.py [--repeats 9] [--threads 2] [--only NAME]
 
-torchlens and captum take part where they are installed.
+torchlens and captum take part where they are installed: `make bench`, or pip install 'normscope[bench]'.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
-import multiprocessing
+import os
 import re
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -74,15 +75,17 @@ def clone_everything(model: nn.Module, x: Tensor, _: Tensor) -> object:
 
 
 def torchlens_full(model: nn.Module, x: Tensor, _: Tensor) -> object:
+    """Every operation with its output and all that torchlens says of it."""
     import torchlens
 
-    return torchlens.log_forward_pass(model, x)
+    return torchlens.trace(model, x)
 
 
 def torchlens_light(model: nn.Module, x: Tensor, _: Tensor) -> object:
+    """The lightweight recorder of torchlens: outputs of all operations, no graph."""
     import torchlens
 
-    return torchlens.log_forward_pass(model, x, layers_to_save=None)
+    return torchlens.record(model, x, default_op=True)
 
 
 def captum_activations(model: nn.Module, x: Tensor, _: Tensor) -> object:
@@ -115,9 +118,29 @@ def backward_contenders() -> dict[str, Contender]:
 
 
 def seconds(contender: Contender, model: nn.Module, x: Tensor, targets: Tensor) -> float:
-    start = time.perf_counter()
-    contender(model, x, targets)
-    return time.perf_counter() - start
+    prepare(contender)
+    try:
+        start = time.perf_counter()
+        contender(model, x, targets)
+        return time.perf_counter() - start
+    finally:
+        clear_up(contender)
+
+
+def prepare(contender: Contender) -> None:
+    """Not timed: torchlens replaces the functions of torch before its first pass."""
+    if contender in (torchlens_full, torchlens_light):
+        from torchlens.backends.torch.wrappers import wrap_torch
+
+        wrap_torch()
+
+
+def clear_up(contender: Contender) -> None:
+    """Not timed: what torchlens leaves in the place of torch's functions would slow down all others."""
+    if contender in (torchlens_full, torchlens_light):
+        from torchlens.backends.torch.wrappers import unwrap_torch
+
+        unwrap_torch()
 
 
 def time_ratios(
@@ -133,17 +156,15 @@ def time_ratios(
     return ratios
 
 
-def peak_of(name: str, contender: str, threads: int, queue: multiprocessing.SimpleQueue[int]) -> None:
-    """Growth of the peak resident set while one contender runs, in bytes; in a process of its own."""
-    torch.set_num_threads(threads)
+def grown_peak(name: str, contender: str) -> int:
+    """Growth of this process's peak resident set while one contender runs, in bytes."""
     run = {"plain forward": plain_forward, "plain backward": plain_backward}
     run |= forward_contenders() | backward_contenders()
     case = models()[name]
     run[contender](case[0], case[1][:2], case[2][:2])  # imports and code paths, not the batch
     before = _high_water(reset=True)
-    with contextlib.redirect_stdout(None):
-        run[contender](*case)
-    queue.put(_high_water() - before)
+    run[contender](*case)
+    return _high_water() - before
 
 
 def _high_water(reset: bool = False) -> int:
@@ -154,14 +175,15 @@ def _high_water(reset: bool = False) -> int:
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # always there
 
 
+# What is freed goes back to the system at once: otherwise the peak tells what the allocator hoards, not what is held.
+_GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
 def peak(name: str, contender: str, threads: int) -> int:
-    context = multiprocessing.get_context("spawn")
-    queue = context.SimpleQueue()
-    process = context.Process(target=peak_of, args=(name, contender, threads, queue))
-    process.start()
-    process.join()
-    found: int = queue.get()
-    return found
+    """`grown_peak` of a process of its own; not of multiprocessing, in whose children torchlens refuses to run."""
+    command = [sys.executable, __file__, "--threads", str(threads), "--peak", name, contender]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | _GIVEN_BACK)
+    return int(done.stdout.splitlines()[-1])  # tools may print
 
 
 def report(name: str, case: tuple[nn.Module, Tensor, Tensor], repeats: int, threads: int) -> None:
@@ -187,9 +209,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", default="", help="part of the name of a network")
+    parser.add_argument("--peak", nargs=2, metavar=("NETWORK", "CONTENDER"), help="growth of the peak memory, in bytes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
+    if arguments.peak:
+        print(grown_peak(*arguments.peak))
+        return
+    absent = [name for name in ("torchlens", "captum") if not importlib.util.find_spec(name)]
+    if absent:
+        print(f"without {' and '.join(absent)}, not installed: make bench, or pip install 'normscope[bench]'")
     print(f"torch {torch.__version__}, {arguments.threads} threads; memory: peak over that of the plain pass, ≤ 1.20×")
     for name, case in models().items():
         if arguments.only in name:

@@ -9,13 +9,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_ROOMS = ("data", "loading", "measure", "models", "nn", "report", "theory", "tracing")
+_ROOMS = ("data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing")
 _NAMES = {"Trace": "tracing", "trace": "tracing"}
 
-__all__ = ["Trace", "__version__", "data", "loading", "measure", "models", "nn", "report", "theory", "trace", "tracing"]
+__all__ = [
+    "Trace",
+    "__version__",
+    "data",
+    "loading",
+    "measure",
+    "models",
+    "nn",
+    "report",
+    "simulate",
+    "theory",
+    "trace",
+    "tracing",
+]
 
 if TYPE_CHECKING:
-    from normscope import data, loading, measure, models, nn, report, theory, tracing
+    from normscope import data, loading, measure, models, nn, report, simulate, theory, tracing
     from normscope.tracing import Trace, trace
 
     __version__: str

@@ -242,7 +242,8 @@ BAD = [
      "Images of another shape: --data digits --data-kw size=32 --data-kw channels=3"),
     (["nets.py:Words", "--input-shape", "7"], "It looks up token ids: --vocab 50 makes random ones"),
     (["nets.py:Words", "--input-shape", "7", "--vocab", "90"], "It knows the ids 0 to 49"),
-    (["nets.py:small", "--input-shape", "64", "--vocab", "9"], "layer 1 (Linear) raised RuntimeError: "),
+    (["nets.py:small", "--input-shape", "64", "--vocab", "9"],
+     "It computes with floating-point numbers: integers are passed on as ids"),
     (["nets.py:small", "--input-shape", "3x-2"], "--input-shape 3x-2: write the shape of one sample"),
     (["nets.py:empty", *DIGITS], "Sequential has no layers"),
     (["nets.py:small", *DIGITS, "--layers", "9.*"], "9.*"),
@@ -257,6 +258,8 @@ BAD = [
     (["nets.py:small", "--data", "nets.py:no_targets", "--batch", "4", "--loss", "mse"], "has no targets"),
     (["nets.py:small", *DIGITS, "--sort", "rank"], "--sort rank: no such column"),
     (["nets.py:small", *DIGITS, "--device", "tpu9"], "--device tpu9 cannot be used"),
+    (["nets.py:small", *DIGITS, "--device", "meta"], "--device meta cannot be used: its tensors have shapes and no"),
+    (["nets.py:small", *DIGITS, "--device", "cuda:99"], "--device cuda:99 cannot be used: "),
     (["nets.py:small", *DIGITS, "--seed", "-1"], "--seed -1: a seed is from 0"),
     (["nets.py:small", *DIGITS, "--batch-dim", "7"], "--batch-dim 7"),
     (["nets.py:small", *DIGITS, "--compare", "nothing"], "names no object"),
@@ -293,6 +296,23 @@ def test_bad_input_is_one_line_and_exit_code_two(
     assert done.stderr.count("\n") == 1
     assert message in done.stderr
     assert {path.name for path in folder.iterdir()} - {"__pycache__"} == files
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA on this machine")
+def test_cuda_where_there_is_none_is_one_line(folder: Path) -> None:
+    done = normscope("nets.py:small", *DIGITS, "--device", "cuda", cwd=folder)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("normscope: --device cuda cannot be used: ")
+    assert not (folder / "inspect.html").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA on this machine")
+def test_cuda_gives_the_numbers_of_the_cpu(inspect: object) -> None:
+    arguments = ["nets.py:small", *DIGITS, "--loss", "cross_entropy", "--no-page", "--json"]
+    found = [json.loads(inspect(*arguments, "--device", device).stdout)["networks"][0] for device in ("cpu", "cuda")]
+    for here, there in zip(*(network["layers"] for network in found), strict=True):
+        assert there["std"] == pytest.approx(here["std"], rel=1e-3)
+        assert there["grad_norm"] == pytest.approx(here["grad_norm"], rel=1e-3)
 
 
 @pytest.mark.parametrize("row", [4, 5, 10, 16, 19])

@@ -76,7 +76,7 @@ def test_a_home_folder_is_found(here):
     ("spec", "options", "message"),
     [
         ("digits", {"batch": 1798}, r"^digits: count must be at most 1797, the size of the set, got 1798$"),
-        ("digits", {"batch": 4, "sise": 3}, r"^digits does not take the keyword 'sise'; did you mean 'size'\?; it t"),
+        ("digits", {"batch": 4, "sise": 3}, r"^digits does not take the keyword 'sise'; did you mean 'size'\? It t"),
         ("digits", {"batch": 4, "size": "large"}, r"^digits: size must be an integer, got 'large'$"),
         ("digits", {"batch": 4, "count": 3}, r"^digits takes no count beside a batch"),
         ("gaussian", {"batch": 4}, r"^gaussian needs a value for features; it takes count, features, classes=10"),

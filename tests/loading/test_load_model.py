@@ -145,7 +145,7 @@ def test_the_seed_decides_the_weights_and_the_global_generators_stay(zoo):
         (
             "Net",
             {"widht": 3},
-            r"does not take the keyword 'widht'; did you mean 'width'\?; it takes width=3, bias=True$",
+            r"does not take the keyword 'widht'; did you mean 'width'\? It takes width=3, bias=True$",
         ),
         ("Net", {"qqq": 3}, r"does not take the keyword 'qqq'; it takes width=3, bias=True$"),
         ("factory", {}, r":factory needs a value for depth; it takes depth, width=4$"),

@@ -28,12 +28,8 @@ class StoredCall:
     call: int
     output: Tensor
     channel_dim: int
-    in_graph: Tensor
-    param_gradients: list[Tensor]
-
-    @property
-    def gradient(self) -> Tensor | None:
-        return self.in_graph.grad if self.in_graph.requires_grad else None
+    gradient: Tensor | None = None  # of the loss by the output as it was then
+    param_gradients: list[Tensor] = dataclasses.field(default_factory=list)
 
 
 def stored_calls(
@@ -119,13 +115,14 @@ class _Store:
             if tensor is None or (known and not all(of_weights(child) for child, _ in module.named_children())):
                 return None
             shape, kind = tuple(tensor.shape), type(module).__name__
-            channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape))
+            channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape), _width(module))
             if not known:
                 self._channel_dims[shape] = channel_dim
+            call = StoredCall(name, kind, self._counts[name], tensor.detach().clone(), channel_dim)
             if tensor.requires_grad:
-                tensor.retain_grad()
-            value = tensor.detach().clone()
-            self.calls.append(StoredCall(name, kind, self._counts[name], value, channel_dim, tensor, []))
+                # not retain_grad: that follows a tensor through writes in place, to the gradient of what was written
+                tensor.register_hook(lambda gradient: setattr(call, "gradient", gradient.clone()))
+            self.calls.append(call)
             self._counts[name] += 1
             if known:
                 return None
@@ -134,6 +131,11 @@ class _Store:
             return _with_first_floating(output, clone)
 
         return keep
+
+
+def _width(module: nn.Module) -> int | None:
+    weight = getattr(module, "weight", None)
+    return len(weight) if isinstance(weight, Tensor) and weight.dim() == 1 else None
 
 
 def of_weights(name: str) -> bool:

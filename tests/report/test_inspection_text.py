@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from normscope.report import InspectionError, standouts, trouble
 from normscope.report.layer_table import layer_table
-from normscope.report.writing import elide, form, sparkline
+from normscope.report.writing import elide, form, short_path, sparkline
 from normscope.tracing import Trace
 
 Made = Callable[..., Trace]
@@ -45,6 +45,27 @@ def test_elided_text_fits_and_keeps_its_ends(text: str, width: int) -> None:
 def test_the_middle_of_a_name_is_left_out() -> None:
     assert elide("backbone.stage1.block7.conv2", 15) == "backbon…7.conv2"
     assert cell_len(elide("層層層層層層層層", 7)) <= 7
+
+
+def test_a_path_is_shortened_from_the_left_and_keeps_its_numbers() -> None:
+    name = "resnet.encoder.stages.0.layers.11.layer.2.convolution"
+    assert short_path(name, 80) == name
+    assert short_path(name, 48) == "r.encoder.stages.0.layers.11.layer.2.convolution"
+    assert short_path(name, 28) == "r.e.s.0.l.11.l.2.convolution"
+    assert short_path(name, 20) == "r.e.s.0.l…onvolution"
+    assert short_path("a..b", 3) == "a…b"
+
+
+@given(st.text(max_size=40), st.integers(0, 40))
+def test_a_shortened_path_fits(text: str, width: int) -> None:
+    assert cell_len(short_path(text, width)) <= width
+
+
+def test_layers_of_a_deep_path_are_told_apart(made: Made) -> None:
+    names = [f"resnet.encoder.stages.{i // 4}.layers.{i % 4}.layer.{j}.convolution" for i in range(6) for j in range(3)]
+    lines = layer_table([made(layers=18, layer=names)], 100)
+    assert len({line.split()[0] for line in lines[1:19]}) == 18
+    assert max(map(cell_len, lines)) <= 100
 
 
 def test_a_line_through_depth_rises_where_the_values_do() -> None:
@@ -79,6 +100,12 @@ def test_nothing_stands_out_of_a_calm_network(made: Made) -> None:
         ({"grad_norm": 0.0}, "The gradient is exactly zero in 12 of 12 layer calls."),
         ({"grad_norm": [math.inf] * 4 + [1.0] * 8},
          "On the way back the gradient is first infinite at layer blocks.1.conv."),
+        ({"grad_norm": [math.nan] * 4 + [1.0] * 8, "grad_finite": [True] * 2 + [False] * 2 + [True] * 8},
+         "On the way back the gradient is first NaN at layer blocks.1.conv."),
+        ({"grad_norm": [math.nan] * 12, "grad_finite": False},
+         "On the way back the gradient is first NaN at layer blocks.3.act."),
+        ({"grad_norm": 1.0, "grad_finite": [True] * 5 + [False] + [True] * 6},
+         "On the way back the gradient is first not finite at layer blocks.1.act."),
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
@@ -126,6 +153,12 @@ def test_calls_of_one_layer_are_told_apart(made: Made) -> None:
         ({"mean": 0.0, "std": [1.0] * 7 + [1e-5] + [1.0] * 4}, 7, "size", 0.5),
         ({"grad_norm": [1.0] * 8 + [1e20] + [1.0] * 3}, 8, "gradient", 1.0),
         ({"grad_norm": [1.0] * 8 + [0.0] + [1.0] * 3}, 8, "gradient", 1.0),
+        (
+            {"grad_norm": [1.0] * 8 + [math.nan] + [1.0] * 3, "grad_finite": [True] * 8 + [False] + [True] * 3},
+            8,
+            "gradient",
+            1.0,
+        ),
     ],
 )
 def test_trouble_is_the_largest_term_and_says_which(
@@ -149,6 +182,18 @@ def test_rows_come_in_forward_order_or_sorted(made: Made) -> None:
     assert worst[1].split()[:3] == ["blocks.3.act", "dead", "0.55"]
     with pytest.raises(InspectionError, match="--sort dead: no such column"):
         layer_table([trace], 100, sort="dead")
+
+
+def test_a_gradient_that_broke_is_told_apart_from_one_that_was_not_measured(made: Made) -> None:
+    broke = {"grad_norm": [math.nan] * 4 + [1.0] * 8, "grad_finite": [True] * 2 + [False] * 2 + [True] * 8}
+    lines = layer_table([made(**broke)], 200)
+    assert lines[0].endswith("grad  coher.")
+    assert [line.split()[-2] for line in lines[1:6]] == ["–", "–", "NaN", "NaN", "1.00"]
+    everywhere = made(grad_norm=math.nan, grad_coherence=math.nan, grad_finite=False)
+    assert "grad" in layer_table([everywhere], 200)[0].split()
+    unmeasured = made(grad_norm=math.nan, grad_coherence=math.nan)
+    assert "grad" not in layer_table([unmeasured], 200)[0].split()
+    assert standouts(unmeasured)[0].startswith("Nothing stands out")
 
 
 def test_a_long_network_is_elided_in_the_middle(made: Made) -> None:

@@ -33,6 +33,16 @@ def test_the_payload_holds_the_traces_numbers(made: Made) -> None:
     np.testing.assert_allclose(held[6:], np.sort(trace.channels("blocks.1.conv")["std"]), rtol=1e-6)
 
 
+def test_a_gradient_that_broke_is_told_apart_from_one_that_was_not_measured(made: Made) -> None:
+    trace = made(layers=4, grad_norm=[np.nan, np.nan, np.inf, 1.0], grad_finite=[True, False, False, True])
+    longer = made(layers=5)
+    network, _ = trace_payload([trace, longer], ["short", "long"])["networks"]
+    assert network["values"]["grad_norm"] == [None, "NaN", "∞", 1.0, None]
+    assert "grad_finite" not in network["values"]
+    assert network["why"][1:3] == ["gradient", "gradient"]
+    assert 'data-chart="grad_finite"' not in render_trace(trace)
+
+
 def test_layers_that_only_one_has_have_rows_of_their_own(made: Made) -> None:
     short, long = made(layers=4), made(layers=6)
     payload = trace_payload([short, long], ["a", "b"])

@@ -32,21 +32,6 @@ pytestmark = pytest.mark.parametrize("name", CASES)
 each_mode = pytest.mark.parametrize("mode", ["train", "eval"])
 with_and_without_loss = pytest.mark.parametrize("backward", [True, False], ids=["with loss", "forward only"])
 
-# What is known to differ, each with its reason; strict: a case that begins to pass says so.
-HANDED_ON = "a layer that hands on its input has the gradient of that tensor, which has other uses than the layer's"
-KNOWN = {
-    ("numbers", "wav2vec2", "train", True): HANDED_ON,
-    ("numbers", "hubert", "train", True): HANDED_ON,
-    ("numbers", "deberta v2", "eval", True): "a layer that hands on a parameter: hooks on parameters are the user's",
-    ("operations", "upernet", "train", True): "the gradient of the first of a container's outputs, not understood yet",
-}
-
-
-def expect_known(request: pytest.FixtureRequest, *case: object) -> None:
-    if case in KNOWN:
-        request.applymarker(pytest.mark.xfail(reason=KNOWN[case], strict=True))
-
-
 # column -> relative and absolute tolerance, the latter in units of the largest value of the output
 TOLERANCES = {
     "mean": (0, 1e-5),
@@ -136,6 +121,12 @@ def plain_forward(model: nn.Module, inputs: Any) -> list[object]:
         return output_bits(called(model, inputs))
 
 
+def plain_loss(case: Case, model: nn.Module, inputs: Any) -> float:
+    """Of the unwatched model, bit for bit."""
+    with seeded(7):
+        return case.loss(called(copy.deepcopy(model), inputs), case.targets).item()
+
+
 def changed(before: dict[str, object], after: dict[str, object]) -> set[str]:
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
@@ -174,15 +165,14 @@ def test_it_is_unchanged_when_interrupted(name: str, mode: str, monkeypatch: pyt
 
 @each_mode
 @with_and_without_loss
-def test_its_numbers_are_those_of_stored_activations(
-    name: str, mode: str, backward: bool, request: pytest.FixtureRequest
-) -> None:
-    expect_known(request, "numbers", name, mode, backward)
+def test_its_numbers_are_those_of_stored_activations(name: str, mode: str, backward: bool) -> None:
     case = CASES[name]
     model, inputs = case.model().train(mode == "train"), case.inputs()
     trace = watched(case, model, inputs, backward)
     calls, loss = stored_calls(model, inputs, case.targets, case.loss if backward else None, seed=7)
-    assert trace.loss == loss
+    if backward:
+        assert trace.loss == plain_loss(case, model, inputs)
+        assert trace.loss == pytest.approx(loss, rel=1e-6)  # the twin's clones lie elsewhere in memory: one rounding
     assert set(trace.table) & set(GRADIENT_COLUMNS) == (set(GRADIENT_COLUMNS) if backward else set())
     rows = trace.table.to_dict("records")
     assert [(row["layer"], row["kind"], row["call"], row["shape"]) for row in rows] == [
@@ -196,9 +186,8 @@ def test_its_numbers_are_those_of_stored_activations(
     assert wrong + wrong_channels(trace, calls, case) + wrong_geometry(trace, calls, case) == []
 
 
-def test_operations_are_seen_beside_modules(name: str, request: pytest.FixtureRequest) -> None:
+def test_operations_are_seen_beside_modules(name: str) -> None:
     """What a module puts out is there too when operations are watched, as its own or its last operation's row."""
-    expect_known(request, "operations", name, "train", True)
     case = CASES[name]
     model, inputs = case.model().train(), case.inputs()
     before = fingerprint(model)

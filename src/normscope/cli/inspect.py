@@ -76,19 +76,20 @@ def inspect(
     Prints a table and writes one self-contained HTML page. Exit code 2 where it could not run, and where something in
     the network is not finite.
     """
+    # before `failing`: until then Ctrl-C ends the process on the spot, whatever imports would make of an exception
+    from normscope.loading import parse_keyword
+    from normscope.report import (
+        Inspection,
+        ensure_writable,
+        inspected_numbers,
+        parse_shape,
+        run_inspection,
+        terminal_lines,
+        write_trace_page,
+    )
+
     told = f"interrupted: {output} was not written" if page else "interrupted"
     with failing(ValueError, OSError, interrupted=told, too_large=_TOO_LARGE):
-        from normscope.loading import parse_keyword
-        from normscope.report import (
-            Inspection,
-            ensure_writable,
-            inspected_numbers,
-            parse_shape,
-            run_inspection,
-            terminal_lines,
-            write_trace_page,
-        )
-
         if page:
             ensure_writable(output)
         mode: dict[bool | None, Literal["train", "eval", "as made"]] = {True: "train", False: "eval", None: "as made"}

@@ -11,7 +11,7 @@ from normscope.loading.calling import call, check_keywords
 from normscope.loading.errors import LoadingError, describe, one_line, origin, reading, some, suggestion
 from normscope.loading.model import load_model, parse_keyword
 from normscope.loading.names import resolve
-from normscope.loading.randomness import seeded_randomness
+from normscope.loading.randomness import kept_randomness, seeded_randomness
 from normscope.loading.tensors import read_tensors, require_file
 from normscope.loading.weights import load_weights
 
@@ -20,6 +20,7 @@ __all__ = [
     "call",
     "check_keywords",
     "describe",
+    "kept_randomness",
     "load_model",
     "load_weights",
     "one_line",

@@ -46,7 +46,8 @@ def check_keywords(function: Callable[..., Any], keywords: Mapping[str, Any], na
     unknown = [key for key in keywords if key not in takes]
     if unknown and not takes_any:
         close = suggestion(unknown[0], takes, listed=())
-        raise LoadingError(f"{name} does not take the keyword {unknown[0]!r}{close}; it takes {listed}")
+        link = f"{close} It" if close else "; it"
+        raise LoadingError(f"{name} does not take the keyword {unknown[0]!r}{link} takes {listed}")
     lacking = [p.name for p in takes.values() if p.default is p.empty and p.name not in keywords]
     if lacking:
         raise LoadingError(f"{name} needs a value for {', '.join(lacking)}; it takes {listed}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from normscope.report.failing_layer import InspectionError
-from normscope.report.inspection import Inspected, Inspection, Network, parse_shape, run_inspection
-from normscope.report.inspection import numbers as inspected_numbers
+from normscope.report.inspected import Inspected, Network
+from normscope.report.inspected import numbers as inspected_numbers
+from normscope.report.inspection import Inspection, parse_shape
+from normscope.report.inspection_run import run_inspection
 from normscope.report.memory import ensure_fits
 from normscope.report.output import ensure_writable
 from normscope.report.page import render, write_page

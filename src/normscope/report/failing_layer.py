@@ -86,9 +86,13 @@ def _arguments(frames: Sequence[FrameType], module: nn.Module) -> Any:
 
 
 def _hint(module: nn.Module, took: Any) -> str:
-    if not isinstance(module, nn.Embedding):
-        return ""
     tensors = [leaf for leaf in tree_leaves(took) if isinstance(leaf, Tensor)]
+    if not isinstance(module, nn.Embedding):
+        own = next(iter(module.parameters(recurse=False)), None)
+        whole = [t for t in tensors if not t.is_floating_point() and not t.is_complex()]
+        if own is None or not own.is_floating_point() or not whole or len(whole) < len(tensors):
+            return ""
+        return ". It computes with floating-point numbers: integers are passed on as ids, save other data as floats"
     if any(t.is_floating_point() for t in tensors):
         return f". It looks up token ids: --vocab {module.num_embeddings} makes random ones"
     if any(bool(torch.any((t < 0) | (t >= module.num_embeddings))) for t in tensors):

@@ -12,15 +12,17 @@ from rich.cells import cell_len, set_cell_size
 
 from normscope.loading import one_line, suggestion
 from normscope.report.failing_layer import InspectionError
+from normscope.report.gradients import undefined_gradients
 from normscope.report.joined import Joined, join
 from normscope.report.quantities import Quantity, quantities_of
 from normscope.report.standouts import trouble
-from normscope.report.writing import elide, form
+from normscope.report.writing import elide, form, short_path
 from normscope.tracing import Trace
 
 _ROWS = 40  # of a table in forward order; its middle is left out
 _FIRST = 15  # of a sorted one
 _NAME = 16  # columns that a layer's name has at least
+_NAMES = 0.4  # of the screen, at most, so that all names can be told apart
 _KIND, _SHAPE = 14, 14
 # what stays on a narrow screen, the most important first
 _KEPT = ("trouble", "std", "cos_mean", "effective_rank", "odd_score", "dead_fraction", "grad_norm", "kind", "mean",
@@ -140,7 +142,8 @@ def _columns(joined: Joined, quantities: Sequence[Quantity], shown: Sequence[int
         for letter, table in zip("AB", joined.tables, strict=False):
             values = table[quantity.key] if quantity.key in table else pd.Series(np.nan, index=table.index)
             heading = quantity.short if networks == 1 else f"{quantity.short} {letter}"
-            cells = [form(values.iloc[row], quantity.form) for row in shown]
+            undefined = undefined_gradients(table, quantity.key)
+            cells = ["NaN" if undefined[row] else form(values.iloc[row], quantity.form) for row in shown]
             columns.append(_Column(heading, cells, importance))
     return columns
 
@@ -148,22 +151,31 @@ def _columns(joined: Joined, quantities: Sequence[Quantity], shown: Sequence[int
 def _fitting(columns: Sequence[_Column], width: int) -> tuple[list[_Column], int]:
     """The columns that fit on the screen beside a name of some length, and how many are left out."""
     kept = list(columns)
-    name = min(columns[0].width, _NAME)
+    name = _name_width(columns[0], width)
     while len(kept) > 1 and name + sum(column.width + 2 for column in kept[1:]) > width:
         least = max(column.importance for column in kept[1:])  # one quantity: of both networks or of none
         kept = [kept[0], *(column for column in kept[1:] if column.importance < least)]
     return kept, len(columns) - len(kept)
 
 
+def _name_width(column: _Column, width: int) -> int:
+    """Columns in which shortened names are still different, from `_NAME` up to `_NAMES` of the screen."""
+    least, most = min(column.width, _NAME), min(column.width, int(_NAMES * width))
+    different = len(set(column.cells))
+    enough = (w for w in range(least, most) if len({short_path(name, w) for name in column.cells}) == different)
+    return next(enough, max(least, most))
+
+
 def _aligned(columns: Sequence[_Column], width: int) -> list[str]:
     """Heading and rows; the first column takes what space is left."""
     space = max(2, width - sum(column.width + 2 for column in columns[1:]))
     widths = [min(columns[0].width, space), *(column.width for column in columns[1:])]
+    shortened = [short_path, *(elide for _ in columns[1:])]
     rows = []
     for cells in zip(*([column.heading, *column.cells] for column in columns), strict=True):
         placed = [
-            set_cell_size(elide(text, size), size) if column.left else f"{text:>{size}}"
-            for text, size, column in zip(cells, widths, columns, strict=True)
+            set_cell_size(shorten(text, size), size) if column.left else f"{text:>{size}}"
+            for text, size, column, shorten in zip(cells, widths, columns, shortened, strict=True)
         ]
         rows.append("  ".join(placed).rstrip())
     return rows

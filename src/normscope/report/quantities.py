@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from normscope.report.gradients import undefined_gradients
 from normscope.tracing import Trace
 
 Form = Literal["number", "cosine", "percent", "index"]
@@ -65,14 +66,22 @@ QUANTITIES: Final = (
 )  # fmt: skip
 """Every column that a trace may have by itself, in the order in which they are read."""
 
-_NO_MEASURES = {"layer", "kind", "call", "shape", "finite"}
+_NO_MEASURES = {"layer", "kind", "call", "shape", "finite", "grad_finite"}
 
 
 def quantities_of(traces: Sequence[Trace]) -> list[Quantity]:
-    """The quantities that at least one of the traces has a number of; the user's own measures come last."""
+    """The quantities that at least one of the traces has a number of, or a gradient that broke.
+
+    The user's own measures come last.
+    """
     tables = [trace.table for trace in traces]
     measured = [name for table in tables for name in table if name not in _NO_MEASURES]
-    having = {name for table in tables for name in table if name in measured and table[name].notna().any()}
+    having = {
+        name
+        for table in tables
+        for name in table
+        if name in measured and (table[name].notna().any() or undefined_gradients(table, str(name)).any())
+    }
     known = {quantity.key for quantity in QUANTITIES}
     own = dict.fromkeys(name for name in measured if name in having and name not in known)
     return [q for q in QUANTITIES if q.key in having] + [

@@ -9,10 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope.report.captions import cosine, number
+from normscope.report.gradients import broken_gradients
 from normscope.report.grouping import Grouping, grouping
 from normscope.report.summary import COLLAPSED, rms
+from normscope.report.writing import elide
 from normscope.tracing import Trace
 
+_NAME = 80  # columns of a layer's name in a sentence
 _DEAD = 0.5  # above this share of dead channels a layer is named
 _FEW = 0.1  # below this share of the directions that there are, an effective rank is named
 _DECADES = 3  # sizes that differ by more are named
@@ -38,12 +41,12 @@ def broken(trace: Trace) -> str | None:
         return f"NaN or infinity appears first in the output of layer {_called(trace, layer, call)}."
     if trace.loss is not None and not math.isfinite(trace.loss):
         return f"The loss is {number(trace.loss) if math.isinf(trace.loss) else 'NaN'}, every layer's output is finite."
-    gradients = trace.table.get("grad_norm", pd.Series(dtype=float)).to_numpy(float)
-    # NaN alone says that no gradient was measured there; in front of a measured one it says that it broke
-    beyond = np.flatnonzero(np.isinf(gradients))
+    beyond = np.flatnonzero(broken_gradients(trace.table))
     if len(beyond):
         row = trace.table.iloc[int(beyond[-1])]  # backward, the last layer is the first
-        return f"On the way back the gradient is first infinite at layer {_called(trace, row['layer'], row['call'])}."
+        norm = float(row["grad_norm"])  # finite: it is the parameters' gradient that is not
+        what = "infinite" if math.isinf(norm) else "NaN" if math.isnan(norm) else "not finite"
+        return f"On the way back the gradient is first {what} at layer {_called(trace, row['layer'], row['call'])}."
     return None
 
 
@@ -56,7 +59,7 @@ def trouble(table: pd.DataFrame) -> pd.DataFrame:
     alike: mean cosine of two samples (0 if negative);
     odd: odd-point score;
     size: decades between the output's root mean square and that of the median layer call, over 10, at most 1;
-    gradient: the same for the norm of the gradient.
+    gradient: the same for the norm of the gradient; 1 if it is not finite.
 
     ``why`` names the largest. What was not measured counts 0. It is a rule for where to look first and no verdict: a
     layer may be meant to make samples alike.
@@ -74,7 +77,7 @@ def trouble(table: pd.DataFrame) -> pd.DataFrame:
             "alike": _column(table, "cos_mean"),
             "odd": _column(table, "odd_score"),
             "size": _decades_off(rms(table) if {"mean", "std"} <= set(table) else np.full(len(table), math.nan)),
-            "gradient": _decades_off(_column(table, "grad_norm", math.nan)),
+            "gradient": np.where(broken_gradients(table), 1.0, _decades_off(_column(table, "grad_norm", math.nan))),
         },
         index=table.index,
     ).fillna(0.0)
@@ -198,7 +201,8 @@ def _known(table: pd.DataFrame, name: str) -> bool:
 def _called(trace: Trace, layer: str, call: int) -> str:
     """The layer's name, and which of its calls where it has several."""
     several = int((trace.table["layer"] == layer).sum()) > 1
-    return f"{layer} (call {call})" if several else str(layer)
+    name = elide(str(layer), _NAME)
+    return f"{name} (call {call})" if several else name
 
 
 def _percent(share: float) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from rich.cells import cell_len, set_cell_size
 
 from normscope.loading import one_line
-from normscope.report.inspection import Inspected, Network
+from normscope.report.inspected import Inspected, Network
 from normscope.report.layer_table import layer_table
 from normscope.report.quantities import quantities_of
 from normscope.report.writing import form, sparkline

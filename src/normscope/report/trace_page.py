@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from normscope.loading import one_line
 from normscope.report.captions import number
-from normscope.report.inspection import Inspected
+from normscope.report.inspected import Inspected
 from normscope.report.output import write_whole
 from normscope.report.standouts import standouts
 from normscope.report.templating import render_template

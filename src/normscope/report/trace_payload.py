@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope.loading import one_line
+from normscope.report.gradients import undefined_gradients
 from normscope.report.joined import Joined, join
 from normscope.report.packing import base64_of, pack_cosines
 from normscope.report.quantities import Quantity, quantities_of
@@ -84,7 +85,8 @@ def _network(trace: Trace, name: str, joined: Joined, which: int, calls: int) ->
     having = [row for row, gram in enumerate(grams) if gram is not None]
     shown = shown_samples(trace, calls)
     slots = {row: slot for slot, row in enumerate(having)}
-    values = {q.key: told(joined.tables[which][q.key]) for q in quantities_of([trace])}
+    table = joined.tables[which]
+    values = {q.key: _column(table, q.key) for q in quantities_of([trace])}
     values[TROUBLE.key] = [None if row < 0 else round(float(ranked["trouble"].iloc[row]), 4) for row in places]
     return {
         "name": name,
@@ -97,6 +99,11 @@ def _network(trace: Trace, name: str, joined: Joined, which: int, calls: int) ->
         "cosines": pack_cosines([gram for gram in grams if gram is not None], shown),
         "channels": [None if row < 0 else _channels(trace, keys[row], calls) for row in places],
     }
+
+
+def _column(table: pd.DataFrame, key: str) -> list[float | str | None]:
+    undefined = undefined_gradients(table, key)
+    return ["NaN" if broke else value for value, broke in zip(told(table[key]), undefined, strict=True)]
 
 
 def told(values: pd.Series) -> list[float | str | None]:

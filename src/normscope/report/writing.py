@@ -49,6 +49,21 @@ def elide(text: str, width: int) -> str:
     return set_cell_size(text, head) + "…" + end
 
 
+def short_path(name: str, width: int) -> str:
+    """A layer's dotted name in ``width`` columns: words become their first letters, from the left, as few as needed.
+
+    ``encoder.stages.0.layers.1.conv`` in 20 columns is ``e.s.0.l.1.conv``: numbers, which tell layers apart, stay.
+    What is still too long loses its middle (`elide`).
+    """
+    parts = name.split(".")
+    for place, part in enumerate(parts[:-1]):
+        if cell_len(".".join(parts)) <= width:
+            break
+        if part and not part.isdigit():
+            parts[place] = part[0]
+    return elide(".".join(parts), width)
+
+
 def sparkline(values: NDArray[np.float64], width: int, *, logarithmic: bool) -> str:
     """A line of bars from the smallest to the largest value; medians of neighbours where there are too many values."""
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -44,6 +44,7 @@ class Recorder:
         self._active = True
         self._watched: set[int] = set()  # records whose gradient is waited for
         self._handles: list[RemovableHandle] = []
+        self._handed_on: list[tuple[Record, Tensor]] = []  # outputs that are parameters or inputs themselves
 
     @contextmanager
     def watching(self, layers: Mapping[str, nn.Module], model: nn.Module, ops: bool) -> Iterator[None]:
@@ -101,12 +102,12 @@ class Recorder:
                 return
             known = self._record_of(tensor)
             if known is None:
-                self._add(name, type(module).__name__, self._calls[name], tensor, inputs)
+                self._add(name, type(module).__name__, self._calls[name], tensor, inputs, _width(module))
             elif leaf and known.layer.startswith(f"{name}."):
                 # an operation inside this layer was recorded: it is the layer's output, and is named after it
                 known.layer, known.call = name, self._calls[name]
                 with _unseen():
-                    rename(known, type(module).__name__, tensor, self._plan)
+                    rename(known, type(module).__name__, tensor, self._plan, _width(module))
                 self._channel_dims[known.shape] = known.channel_dim
                 self._watch_gradient(known, tensor, inputs)  # inside a custom autograd function there was none yet
             elif leaf:
@@ -121,9 +122,9 @@ class Recorder:
         version, record = self._seen.get(tensor, (None, None))
         return record if version == _version(tensor) else None
 
-    def _add(self, layer: str, kind: str, call: int, tensor: Tensor, inputs: Any) -> None:
+    def _add(self, layer: str, kind: str, call: int, tensor: Tensor, inputs: Any, width: int | None = None) -> None:
         shape = tuple(tensor.shape)
-        channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape))
+        channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape), width)
         self._channel_dims[shape] = channel_dim
         record = Record(layer, kind, call, shape, channel_dim)
         self.records.append(record)
@@ -134,13 +135,23 @@ class Recorder:
         self._watch_gradient(record, tensor, inputs)
 
     def _watch_gradient(self, record: Record, tensor: Tensor, inputs: Any) -> None:
-        # of a leaf (a parameter that is handed on) the hooks are the user's
-        if tensor.requires_grad and tensor.grad_fn is not None and id(record) not in self._watched:
-            self._watched.add(id(record))
+        if not tensor.requires_grad or id(record) in self._watched:
+            return
+        self._watched.add(id(record))
+        if tensor.grad_fn is None:
+            # of a leaf (a parameter that is handed on) the hooks are the user's: the backward tells its gradient
+            self._handed_on.append((record, tensor))
+        else:
             source = _computed(tensor, inputs)
             # a tensor hook, not a full backward hook: those break when an in-place operation follows
             handle = source.register_hook(lambda gradient: self._gradient(record, gradient.reshape(record.shape)))
             self._handles.append(handle)
+
+    def gradients_of_leaves(self, gradients: Mapping[int, Tensor]) -> None:
+        """Fill the records of outputs that are parameters or inputs, from the gradients by the id of those."""
+        for record, tensor in self._handed_on:
+            if id(tensor) in gradients:
+                self._gradient(record, gradients[id(tensor)])
 
     def _gradient(self, record: Record, gradient: Tensor) -> None:
         with _unseen():
@@ -226,6 +237,12 @@ def _unseen() -> Iterator[None]:
     """What we compute is no operation of the model's, and writes into nothing of it."""
     with no_dispatch(), torch._C.DisableTorchFunction():
         yield
+
+
+def _width(module: nn.Module) -> int | None:
+    """How many channels a layer has by its own weight, where it has one weight a channel (a normalization)."""
+    weight = getattr(module, "weight", None)
+    return len(weight) if isinstance(weight, Tensor) and weight.dim() == 1 else None
 
 
 def _is_leaf(module: nn.Module) -> bool:

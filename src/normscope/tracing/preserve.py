@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from normscope.loading import kept_randomness
 from normscope.tracing.copyonwrite import CopyOnWrite
 
 COPIED_AT_ONCE = 2**18  # bytes; what is larger is copied when it is about to change
@@ -44,7 +44,7 @@ def preserved(model: nn.Module, seed: int = 0) -> Iterator[None]:
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         # a weight that changed and changed back would stay cast as it was in between
         stack.callback(torch.clear_autocast_cache)
-        stack.callback(_restore_random_state, *_random_state())
+        stack.enter_context(kept_randomness())
         stack.callback(_restore_modules, [(m, type(m), dict(m.__dict__)) for m in model.modules()])
         stack.callback(_restore_containers, [(c, _items(c) if c else None) for c in held.containers])
         stack.callback(_restore_arrays, [(a, a.copy()) for a in held.arrays])
@@ -104,19 +104,6 @@ class _Held:
 
 def _gradient(tensor: Tensor) -> Tensor | None:
     return tensor.grad if tensor.is_leaf and not tensor.is_inference() else None
-
-
-def _random_state() -> tuple[Any, ...]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
-    return torch.get_rng_state(), cuda, np.random.get_state(), random.getstate()  # noqa: NPY002 - saved, not used
-
-
-def _restore_random_state(cpu: Tensor, cuda: list[Tensor], numpy: Any, python: Any) -> None:
-    torch.set_rng_state(cpu)
-    if cuda:
-        torch.cuda.set_rng_state_all(cuda)
-    np.random.set_state(numpy)  # noqa: NPY002 - restored, not used
-    random.setstate(python)
 
 
 def _restore_modules(states: Iterable[tuple[nn.Module, type, dict[str, Any]]]) -> None:

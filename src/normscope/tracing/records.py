@@ -85,10 +85,10 @@ def measure_output(record: Record, output: Tensor, plan: Plan, grams: GramBlocks
 
 
 @torch.no_grad()
-def rename(record: Record, kind: str, output: Tensor, plan: Plan) -> None:
+def rename(record: Record, kind: str, output: Tensor, plan: Plan, width: int | None = None) -> None:
     """Take the record of a layer's last operation for that of the layer, whose kind may tell other channels."""
     record.kind = kind
-    channel_dim = channel_dimension(kind, record.shape, record.channel_dim)
+    channel_dim = channel_dimension(kind, record.shape, record.channel_dim, width)
     if channel_dim != record.channel_dim and record.channels is not None:
         record.channel_dim = channel_dim
         samples = _samples_first(output, plan)
@@ -112,11 +112,12 @@ def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
     record.scalars["grad_norm"], record.scalars["grad_coherence"], record.scalars["grad_shared"] = statistics
 
 
-def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | None) -> int:
+def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | None, width: int | None = None) -> int:
     """Which dimension of an output is its channels (the samples being first).
 
     Images have them second, sequences last. What the kind of the layer does not tell is taken over from the last layer
     with an output of the same shape: an activation has the channels of what it acts on.
+    ``width``: the number of channels, where the layer tells it; a layer norm may have them second (``channels_first``).
     """
     if len(shape) < 2:
         return 0
@@ -124,7 +125,8 @@ def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | No
         return 1
     word = kind.lower().replace("_", "")
     if word.endswith(CHANNELS_LAST) or kind == "Conv1D":  # a linear layer, in spite of its name (transformers)
-        return len(shape) - 1
+        second = width is not None and shape[1] == width != shape[-1]
+        return 1 if second else len(shape) - 1
     if CHANNELS_SECOND.search(word):
         return 1
     if of_same_shape is not None:

@@ -39,8 +39,9 @@ class Trace:
             matrix), ``odd_cosine``, ``cluster_cosine``, ``odd_norm_ratio``, ``odd_score`` (see `normscope.measure`);
             with a loss also, of its gradient by the layer's output, ``grad_norm``, ``grad_coherence`` and
             ``grad_shared`` (share of its energy that is the same for every sample, n ‖mean_b g_b‖² / Σ_b ‖g_b‖²), and
-            ``param_grad_norm`` of the layer's parameters; and a column for each measure of the user's own. What is not
-            defined is NaN.
+            ``param_grad_norm`` of the layer's parameters and ``grad_finite`` (neither norm is NaN or infinite; a
+            gradient that was not measured counts as finite); and a column for each measure of the user's own. What is
+            not defined is NaN.
         model: class name of the model.
         batch: number of samples, n.
         training: whether the model was in train mode.

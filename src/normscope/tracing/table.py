@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -39,7 +40,8 @@ def tabulate(
         if name not in table:
             table[name] = float("nan")
     table["odd_index"] = table["odd_index"].fillna(-1).astype("int64")
-    table["finite"] = table["finite"].map(lambda finite: finite is not False).astype(bool)  # unknown counts as finite
+    for name in {"finite", "grad_finite"} & set(table):
+        table[name] = table[name].map(lambda finite: finite is not False).astype(bool)  # unknown counts as finite
     known = [*_FIRST, *_GEOMETRY]
     return table[[*known, *(name for name in table if name not in known)]], matrices, channels
 
@@ -76,6 +78,10 @@ def _add_scalars(rows: list[dict[str, Any]], records: Sequence[Record]) -> None:
     values = _transferred([value.double().reshape(1) for _, _, value in named])
     for (i, name, _), value in zip(named, values, strict=True):
         rows[i][name] = float(value[0])
+    for row in rows:
+        norms = [row[name] for name in ("grad_norm", "param_grad_norm") if name in row]
+        if norms:
+            row["grad_finite"] = all(map(math.isfinite, norms))
 
 
 def _add_moments(rows: list[dict[str, Any]], records: Sequence[Record]) -> dict[Key, Channels]:

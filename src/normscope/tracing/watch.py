@@ -14,7 +14,7 @@ from normscope.tracing import inputs as given
 from normscope.tracing.capture import Recorder
 from normscope.tracing.inputs import Inputs
 from normscope.tracing.preserve import preserved
-from normscope.tracing.records import Plan, Record
+from normscope.tracing.records import Plan
 from normscope.tracing.result import Trace
 from normscope.tracing.table import tabulate
 from normscope.tracing.unwrap import eagerly, plain_name, unwrapped
@@ -100,7 +100,7 @@ def trace(
         recorder.pause()
         if criterion is not None:
             loss_value = given.scalar(criterion(outputs, given.own_copy(targets, with_gradient=False)))
-            _backward(loss_value, model, arguments, watched, recorder.records)
+            _backward(loss_value, model, arguments, watched, recorder)
             value = loss_value.item()
     if projection is not None:
         error = (2 / projection) ** 0.5
@@ -162,7 +162,7 @@ def _plan(batch: int, batch_dim: int, measures: Sequence[Measure], projection: i
 
 
 def _backward(
-    value: Tensor, model: nn.Module, arguments: Any, layers: Mapping[str, nn.Module], records: Sequence[Record]
+    value: Tensor, model: nn.Module, arguments: Any, layers: Mapping[str, nn.Module], recorder: Recorder
 ) -> None:
     """Backward without touching ``.grad``; norms of the parameters' gradients go to each layer's last call."""
     if not value.requires_grad:
@@ -176,12 +176,14 @@ def _backward(
             raise
         why = "activation checkpointing with use_reentrant=True allows no gradient that leaves .grad alone"
         raise ValueError(f"{why}: use use_reentrant=False, or trace without a loss") from error
+    leaves = zip([*parameters, *sources], gradients, strict=True)
+    recorder.gradients_of_leaves({id(leaf): gradient for leaf, gradient in leaves if gradient is not None})
     norms = {
         id(p): torch.linalg.vector_norm(g.coalesce().values() if g.is_sparse else g, dtype=torch.float64)
         for p, g in zip(parameters, gradients, strict=False)
         if g is not None
     }
-    for name, record in {record.layer: record for record in records}.items():
+    for name, record in {record.layer: record for record in recorder.records}.items():
         own = [norms[id(p)] for p in layers[name].parameters(recurse=False) if id(p) in norms] if name in layers else []
         if own:
             record.param_grad_norm = torch.linalg.vector_norm(torch.stack(own))

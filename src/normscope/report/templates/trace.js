@@ -227,7 +227,7 @@
   }
 
   function sortable(key) {
-    const plain = network => (column(network, key) || []).map(v => (v === "∞" ? Infinity : v === "−∞" ? -Infinity : v));
+    const plain = network => (column(network, key) || []).map(v => (v === "∞" || v === "NaN" ? Infinity : v === "−∞" ? -Infinity : v));
     if (state.by < 2) return plain(state.by);
     const first = plain(0), second = plain(1);
     return first.map((v, i) => (v === null || second[i] === null ? null : Math.abs(v - second[i])));
