@@ -1,4 +1,4 @@
-"""What a row says where layers are unusual: gradients that break or are a parameter's own, channels that come second."""
+"""What a row says where layers are unusual: gradients that break, a parameter handed on, channels that come second."""
 
 from __future__ import annotations
 
@@ -62,3 +62,22 @@ def test_a_layer_norm_may_have_its_channels_second(shape: tuple[int, ...], chann
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     layer = ChannelsFirstLayerNorm(3) if shape[1] == 3 else nn.LayerNorm(3)
     assert len(ns.trace(nn.Sequential(layer), x).channels("0")) == channels
+
+
+@pytest.mark.parametrize("lengths", [(4, 2, 3), (5, 5, 5)])
+def test_a_packed_sequence_is_one_input_and_counts_its_sequences(
+    rng: torch.Generator, lengths: tuple[int, ...]
+) -> None:
+    sequences = [torch.randn(length, 6, generator=rng) for length in lengths]
+    packed = nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    model = nn.LSTM(6, 4)
+    trace = ns.trace(model, packed, loss=lambda outputs, _: outputs[0].data.square().sum())
+    assert trace.batch == 3
+    (row,) = trace.table.to_dict("records")
+    assert row["shape"] == (sum(lengths), 4)
+    assert row["mean"] == pytest.approx(float(model(packed)[0].data.detach().mean()), rel=1e-5)
+
+
+def test_a_packed_sequence_of_one_is_too_few(rng: torch.Generator) -> None:
+    with pytest.raises(ValueError, match="at least 2 samples"):
+        ns.trace(nn.LSTM(6, 4), nn.utils.rnn.pack_sequence([torch.randn(5, 6, generator=rng)]))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_map
 
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
@@ -30,10 +31,14 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 def batch_size(inputs: Inputs, batch_dim: int) -> int:
     """Number of samples: the size along ``batch_dim`` of the first input tensor that has dimensions.
 
+    Of a packed sequence as the input, the number of its sequences.
+
     Raises:
         TypeError: there is no tensor.
         ValueError: the tensor has no such dimension, or fewer than two samples.
     """
+    if isinstance(inputs, PackedSequence):
+        return batch_size(inputs.batch_sizes.new_empty(int(inputs.batch_sizes[0])), 0)
     tensors = list(tensors_in(inputs))
     if not tensors:
         raise TypeError("inputs must hold a tensor with the samples first, a tuple of them or a mapping of them")
@@ -61,8 +66,8 @@ def own_copy(inputs: Inputs, with_gradient: bool) -> Any:
 
 
 def call(model: nn.Module, arguments: Any) -> Any:
-    """``model(x)``, ``model(*x)`` for a sequence, ``model(**x)`` for a mapping."""
-    if isinstance(arguments, Tensor):
+    """``model(x)``, ``model(*x)`` for a sequence (a packed one is one argument), ``model(**x)`` for a mapping."""
+    if isinstance(arguments, Tensor | PackedSequence):
         return model(arguments)
     if isinstance(arguments, Mapping):
         return model(**arguments)
