@@ -1,10 +1,35 @@
-"""Watching a real model: forward and backward hooks, measured while they run, into a `Trace`."""
+"""Watching a real model: forward and backward hooks, measured while they run, into a `Trace`.
+
+And probing its gradients: `probe_gradients`, `loss_along_gradient`, `replay_update`, `minibatch_noise`, and the spectra
+of its weights. A model is bit-identical after each of them.
+"""
 
 from __future__ import annotations
 
+from normscope.tracing.gradient_probe import GradientProbe, probe_gradients
 from normscope.tracing.preserve import preserved
 from normscope.tracing.result import Trace
+from normscope.tracing.sampled_noise import minibatch_noise
+from normscope.tracing.steps import LossAlongGradient, gradient_step, loss_along_gradient, replay_update
 from normscope.tracing.watch import trace, watched_layers
+from normscope.tracing.weight_spectra import ProductSpectrum, product_spectrum, weight_spectra
 from normscope.tracing.whole import ensure_writable, written_whole
 
-__all__ = ["Trace", "ensure_writable", "preserved", "trace", "watched_layers", "written_whole"]
+__all__ = [
+    "GradientProbe",
+    "LossAlongGradient",
+    "ProductSpectrum",
+    "Trace",
+    "ensure_writable",
+    "gradient_step",
+    "loss_along_gradient",
+    "minibatch_noise",
+    "preserved",
+    "probe_gradients",
+    "product_spectrum",
+    "replay_update",
+    "trace",
+    "watched_layers",
+    "weight_spectra",
+    "written_whole",
+]

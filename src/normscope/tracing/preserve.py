@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,6 +17,7 @@ from normscope.tracing.copyonwrite import CopyOnWrite
 
 COPIED_AT_ONCE = 2**18  # bytes; what is larger is copied when it is about to change
 _CONTAINERS = (dict, list, set, deque)
+_PLAIN_DICTS = {dict, OrderedDict}
 _ATOMS = {bool, int, float, str, type(None)}  # most of what a module holds: passed over without asking further
 
 
@@ -79,7 +80,10 @@ class _Held:
         self._met: set[int] = set()
         for module in model.modules():
             for value in module.__dict__.values():
-                if type(value) not in _ATOMS:
+                kind = type(value)
+                if kind in _PLAIN_DICTS and not value:  # most of the rest: hooks that nobody registered
+                    self.containers.append(value)
+                elif kind not in _ATOMS:
                     self._walk(value)
 
     def _walk(self, value: Any) -> None:

@@ -34,10 +34,9 @@ def channel_statistics(x: Tensor, channel_dim: int) -> ChannelStatistics:
         channel_dim: which dimension is the channels.
     """
     channel_dim %= x.dim()
-    channels = x.shape[channel_dim]
-    last = x.movedim(channel_dim, -1)
-    if last.is_contiguous() or x.dim() <= 2:
-        moments = [_moments_of_rows(part) for part in _pieces(last.reshape(-1, channels))]
+    last = x if channel_dim == x.dim() - 1 else x.movedim(channel_dim, -1)
+    if x.dim() <= 2 or last.is_contiguous():
+        moments = [_moments_of_rows(part) for part in _pieces(last.reshape(-1, last.shape[-1]))]
     elif x.dtype == torch.float64:
         return ChannelStatistics(*measure.channel_moments(x, channel_dim), measure.dead_channels(x, channel_dim))
     else:
@@ -96,7 +95,9 @@ def sketch(x: Tensor, directions: int, seed: int) -> Tensor:
 
 def _pieces(x: Tensor) -> tuple[Tensor, ...]:
     """Along the first dimension, small enough to stay in the cache as float64."""
-    pieces: tuple[Tensor, ...] = x.split(max(1, _AT_ONCE * x.shape[0] // max(x.numel(), 1)))
+    if x.numel() <= _AT_ONCE:
+        return (x,)
+    pieces: tuple[Tensor, ...] = x.split(max(1, _AT_ONCE * x.shape[0] // x.numel()))
     return pieces
 
 
