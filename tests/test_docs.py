@@ -38,6 +38,8 @@ def test_command_line_examples_run(tmp_path: Path) -> None:
     small = {
         "report": ["--depth", "3", "--width", "8", "--batch", "8", "--resnet-depth", "8"],
         "inspect": ["--batch", "4"],
+        "theory": [],
+        "verify": [],
     }
     for words in normscope:
         extra = [] if "--help" in words else small[words[1]]

@@ -11,7 +11,7 @@ import pytest
 
 import normscope as ns
 
-ROOMS = ["data", "loading", "measure", "models", "nn", "report", "theory", "tracing"]
+ROOMS = ["claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing"]
 
 
 def test_public_names_of_the_design_are_there() -> None:

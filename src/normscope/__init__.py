@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_ROOMS = ("data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing")
+_ROOMS = ("claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing")
 _NAMES = {"Trace": "tracing", "trace": "tracing"}
 
 __all__ = [
     "Trace",
     "__version__",
+    "claims",
     "data",
     "loading",
     "measure",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from normscope import data, loading, measure, models, nn, report, simulate, theory, tracing
+    from normscope import claims, data, loading, measure, models, nn, report, simulate, theory, tracing
     from normscope.tracing import Trace, trace
 
     __version__: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from normscope.report import Settings, ensure_fits, memory, run_study
@@ -33,17 +31,3 @@ def test_needed_bytes_by_hand() -> None:
     features = 7 * (16 * 32 * 32 + 32 * 16 * 16 + 64 * 8 * 8)
     weights = 2 * 9 * (16**2 + 32**2 + 64**2)
     assert memory.needed_bytes(residual) == 4 * grams + floats * (2 * weights + 100 * features) + 2 * 4 * grams
-
-
-def test_a_control_group_sets_a_limit(tmp_path: Path) -> None:
-    assert memory._control_group(tmp_path) is None
-    for name, text in (("memory.max", "1000\n"), ("memory.current", "400\n"), ("memory.stat", "inactive_file 50\n")):
-        (tmp_path / name).write_text(text)
-    assert memory._control_group(tmp_path) == 650
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._control_group(tmp_path) is None
-
-
-def test_some_memory_is_free_here() -> None:
-    free = memory.free_bytes()
-    assert free is None or free > 1e6

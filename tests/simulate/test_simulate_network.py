@@ -14,7 +14,7 @@ import normscope.simulate.streams as streams_module
 from normscope import theory
 from normscope.measure import GRAM_MEASURES
 from normscope.simulate import Parameters, memory, random_network
-from normscope.theory.gram_map import GramMap
+from normscope.theory.layers.gram_map import GramMap
 
 POINTS = torch.randn(6, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 RC = {"recenter": True, "rescale": False}

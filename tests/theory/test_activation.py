@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mpmath import mp, mpf
 from scipy.stats import norm
 
-from normscope.theory.activation import ACTIVATIONS, PiecewiseLinear, activation, leaky_relu
-from normscope.theory.arccos import relu_cosine, relu_derivative_cosine
-from normscope.theory.numeric_kernel import NumericActivation
+from normscope.theory.activations.activation import ACTIVATIONS, PiecewiseLinear, activation, leaky_relu
+from normscope.theory.activations.arccos import relu_cosine, relu_derivative_cosine
+from normscope.theory.activations.numeric_kernel import NumericActivation
 from reference import theory as slow
 
 CLOSED = ["linear", "relu", "leaky_relu", "leaky_relu:-0.7", "piecewise_linear:0.3,-2", "abs", "erf", "sin", "step"]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from normscope.theory.activation import activation
-from normscope.theory.backward import Backward, PlainBackward, TiltedBackward, centred
-from normscope.theory.groups import GroupMatrix
+from normscope.theory.activations.activation import activation
+from normscope.theory.backward.backward import Backward, PlainBackward, TiltedBackward, centred
+from normscope.theory.groups.groups import GroupMatrix
 from reference.gradients import sampled_second_moment
 
 N = 7

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from normscope import theory
-from normscope.theory.gram_map import GramMap
+from normscope.theory.layers.gram_map import GramMap
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 

@@ -10,16 +10,16 @@ from scipy.optimize import brentq
 from scipy.special import erfcx
 from tests.reference.fixed_points import dense_jacobian, largest_mismatch, shape, starts
 
-from normscope.theory.activation import activation
-from normscope.theory.chart import Chart
-from normscope.theory.elementwise import merged
-from normscope.theory.fixed_point import FixedPoint
-from normscope.theory.gram_map import GramMap
-from normscope.theory.group_map import GroupMap
-from normscope.theory.nachum2024 import odd_point_configuration
-from normscope.theory.roots import Search
-from normscope.theory.spectrum import spectrum
-from normscope.theory.yang2019 import symmetric_cosine
+from normscope.theory.activations.activation import activation
+from normscope.theory.groups.chart import Chart
+from normscope.theory.groups.elementwise import merged
+from normscope.theory.groups.fixed_point import FixedPoint
+from normscope.theory.groups.group_map import GroupMap
+from normscope.theory.groups.roots import Search
+from normscope.theory.groups.spectrum import spectrum
+from normscope.theory.layers.gram_map import GramMap
+from normscope.theory.lineage.nachum2024 import odd_point_configuration
+from normscope.theory.lineage.yang2019 import symmetric_cosine
 
 SWITCHES = [(False, False), (False, True), (True, False), (True, True)]
 ACTIVATIONS = ["linear", "relu", "leaky_relu:0.2", "abs"]

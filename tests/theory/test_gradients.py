@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from normscope import theory
-from normscope.theory.gradients import backward_map, covariance
-from normscope.theory.gram_map import GramMap
-from normscope.theory.group_map import GroupMap
-from normscope.theory.groups import GroupGram, group_gram
-from normscope.theory.sampled_gradients import _batch, sampled_growth
-from normscope.theory.sphere import RescaledExchangeable
-from normscope.theory.stationary import stationary
-from normscope.theory.symmetric import _rescaled_covariance
+from normscope.theory.backward.gradients import backward_map, covariance
+from normscope.theory.backward.sampled_gradients import _batch, sampled_growth
+from normscope.theory.backward.sphere import RescaledExchangeable
+from normscope.theory.backward.stationary import stationary
+from normscope.theory.backward.symmetric import _rescaled_covariance
+from normscope.theory.groups.group_map import GroupMap
+from normscope.theory.groups.groups import GroupGram, group_gram
+from normscope.theory.layers.gram_map import GramMap
 from reference.gradients import network_log_growth
 
 BATCHES = [4, 5, 8, 32, 1000, 10**6]
@@ -55,7 +55,7 @@ def test_yang(n: int) -> None:
 @pytest.mark.parametrize("n", BATCHES)
 @pytest.mark.parametrize("phi", ["relu", "leaky_relu:0.2", "leaky_relu:-0.5", "abs", "linear"])
 def test_closed_forms_of_degree_one(n: int, phi: str) -> None:
-    act, c = theory.activation.activation(phi), -1 / (n - 1)
+    act, c = theory.activation(phi), -1 / (n - 1)
     a, b = float(act.derivative_kernel(1, 1, 1)), float(act.derivative_kernel(1, 1, c))
     m = float(act.distance_kernel(1, 1, 2 - 2 * c)) / 2
     both = ((n - 1) * a + b) / ((n - 3) * m) - 1 / (n - 3)
@@ -149,7 +149,7 @@ def test_large_batches_grow_by_the_poincare_ratio(phi: str) -> None:
     nodes, weights = np.polynomial.legendre.leggauss(200)
     z = np.concatenate([5 * nodes - 5, 5 * nodes + 5])
     weights = np.tile(5 * weights, 2) * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    act = theory.activation.activation(phi)
+    act = theory.activation(phi)
     variance = weights @ act(z) ** 2 - (weights @ act(z)) ** 2
     expected = weights @ act.derivative(z) ** 2 / variance
     assert expected > 1

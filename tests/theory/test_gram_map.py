@@ -12,10 +12,10 @@ from mpmath import mp, mpf
 from scipy.stats import norm
 
 from normscope import theory
-from normscope.theory.coordinates import principal_coordinates
-from normscope.theory.geometry import Geometry
-from normscope.theory.gram_map import GramMap
-from normscope.theory.rescaled import STEP, rescaled_kernel
+from normscope.theory.layers.coordinates import principal_coordinates
+from normscope.theory.layers.geometry import Geometry
+from normscope.theory.layers.gram_map import GramMap
+from normscope.theory.layers.rescaled import STEP, rescaled_kernel
 from reference import theory as slow
 
 COMBINATIONS = [(recenter, rescale) for recenter in (False, True) for rescale in (False, True)]

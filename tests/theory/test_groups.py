@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from normscope.theory.activation import activation
-from normscope.theory.gram_map import GramMap
-from normscope.theory.group_map import GroupMap
-from normscope.theory.groups import (
+from normscope.theory.activations.activation import activation
+from normscope.theory.groups.group_map import GroupMap
+from normscope.theory.groups.groups import (
     GroupGram,
     GroupMatrix,
     checked_sizes,
@@ -21,6 +20,7 @@ from normscope.theory.groups import (
     membership,
     recentered_means,
 )
+from normscope.theory.layers.gram_map import GramMap
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=3)
 ACTIVATIONS = ["linear", "relu", "leaky_relu:0.2", "abs"]

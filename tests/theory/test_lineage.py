@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import psi
 
 from normscope import theory
-from normscope.theory.quadratic_forms import mean_log, mean_shares
+from normscope.theory.lineage.quadratic_forms import mean_log, mean_shares
 from reference import lineage as reference
 
 # An estimate is held to its expectation by five of its standard errors: by chance it fails in 6e-7 of all seeds.

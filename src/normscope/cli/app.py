@@ -9,6 +9,8 @@ import typer
 from normscope.cli.failure import Failure, one_line, tell
 from normscope.cli.inspect import inspect
 from normscope.cli.report import report
+from normscope.cli.theory import theory
+from normscope.cli.verify import verify
 
 app = typer.Typer(
     name="normscope",
@@ -18,6 +20,8 @@ app = typer.Typer(
 )
 app.command()(report)
 app.command()(inspect)
+app.command()(theory)
+app.command()(verify)
 
 
 def _print_version(wanted: bool) -> None:

@@ -32,6 +32,9 @@ def report(
     norm: Annotated[
         list[str] | None, Option(help="batch, recenter, rescale or none; repeat for several. All by default.")
     ] = None,
+    claims: Annotated[
+        str | None, Option(metavar="DIR", help="Show the verdicts that normscope verify kept there; it runs none.")
+    ] = None,
     output: Annotated[str, Option(metavar="PATH", help="Where the page goes.")] = "report.html",
     json: Annotated[bool, Option("--json", help="Print the numbers as JSON on stdout.")] = False,
 ) -> None:
@@ -39,11 +42,21 @@ def report(
 
     Writes one self-contained HTML page: what each part of batch normalization does to the batch, layer by layer.
     """
-    from normscope.report import SettingError, Settings, ensure_fits, ensure_writable, numbers, run_study, write_page
+    from normscope.report import (
+        SettingError,
+        Settings,
+        ensure_fits,
+        ensure_writable,
+        numbers,
+        read_claims,
+        run_study,
+        write_page,
+    )
 
     told = f"interrupted: {output} was not written"
     with failing(ValueError, OSError, interrupted=told, too_large=_TOO_LARGE):
         ensure_writable(output)
+        shown = None if claims is None else read_claims(claims)
         chosen = {name: tuple(names) for name, names in (("models", model), ("norms", norm)) if names}
         try:
             settings = Settings(seed, batch, depth, width, resnet_depth, **chosen)
@@ -52,17 +65,19 @@ def report(
         ensure_fits(settings)
         with progress_bar() as progress:
             study = run_study(settings, progress)
-        write_page(study, output, _command(settings))
+        write_page(study, output, _command(settings, claims), shown)
         if json:
-            print(json_format.dumps({"report": output, **numbers(study)}, indent=2, allow_nan=False))
+            verdicts = {} if shown is None else {"claims": [verdict.to_json() for verdict in shown.verdicts]}
+            print(json_format.dumps({"report": output, **numbers(study), **verdicts}, indent=2, allow_nan=False))
         else:
             print(f"Wrote {Path(output).resolve()} ({os.path.getsize(output) / 1e6:.1f} MB). Open it in a browser.")
 
 
-def _command(settings: Settings) -> str:
+def _command(settings: Settings, claims: str | None) -> str:
     """The command that makes the same study again."""
     plain = (("seed", settings.seed), ("batch", settings.batch), ("depth", settings.depth), ("width", settings.width))
     words = [f"--{name} {value}" for name, value in (*plain, ("resnet-depth", settings.resnet_depth))]
     words += [f"--model {shlex.quote(name)}" for name in settings.models]
     words += [f"--norm {shlex.quote(name)}" for name in settings.norms]
+    words += [] if claims is None else [f"--claims {shlex.quote(claims)}"]
     return " ".join(["normscope report", *words])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from normscope.report.claims_section import ShownClaims, read_claims
+from normscope.report.claims_text import claim_lines, verdict_lines
 from normscope.report.failing_layer import InspectionError
 from normscope.report.inspected import Inspected, Network
 from normscope.report.inspected import numbers as inspected_numbers
@@ -25,13 +27,16 @@ __all__ = [
     "Run",
     "SettingError",
     "Settings",
+    "ShownClaims",
     "Study",
     "Summary",
+    "claim_lines",
     "ensure_fits",
     "ensure_writable",
     "inspected_numbers",
     "numbers",
     "parse_shape",
+    "read_claims",
     "render",
     "render_trace",
     "run_inspection",
@@ -40,6 +45,7 @@ __all__ = [
     "summarize",
     "terminal_lines",
     "trouble",
+    "verdict_lines",
     "write_page",
     "write_trace_page",
 ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from normscope.report.settings import Settings
+from normscope.system import free_bytes
 
 _FLOAT, _DOUBLE = 4, 8
 _MEASURED_AT_ONCE = 64  # Gram matrices that a trace decomposes together
@@ -44,12 +42,6 @@ def needed_bytes(settings: Settings) -> int:
     return kept + largest
 
 
-def free_bytes() -> int | None:
-    """Memory that may still be taken, by what the system and the control group say; None where they say nothing."""
-    told = [value for value in (_system(), _control_group()) if value is not None]
-    return min(told, default=None)
-
-
 def _mlp(settings: Settings) -> tuple[int, int, int]:
     """Watched layers, weights, and features a sample that are kept for the backward."""
     width, depth = settings.width, settings.depth
@@ -60,29 +52,3 @@ def _resnet(settings: Settings) -> tuple[int, int, int]:
     blocks = (settings.resnet_depth - 2) // 6
     weights = sum(9 * channels**2 * 2 * blocks for channels in (16, 32, 64))
     return 1 + 3 * blocks, weights, (2 * _TENSORS + 1) * blocks * sum(_CIFAR_FEATURES)
-
-
-def _system() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return _all_of_it()
-
-
-def _all_of_it() -> int | None:
-    """Where nobody says what is free: what the machine has."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _control_group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What is left of the limit of a container (control groups, version 2)."""
-    try:
-        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return limit - used + int(statistics.get("inactive_file", 0))  # a cache that is given back on demand
-    except (OSError, ValueError):  # no control group, or no limit: "max"
-        return None

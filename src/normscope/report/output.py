@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from normscope.tracing import ensure_writable, written_whole
+from normscope.system import ensure_writable, written_whole
 
 __all__ = ["ensure_writable", "write_whole"]
 

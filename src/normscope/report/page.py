@@ -8,6 +8,7 @@ from typing import Any
 
 from normscope import theory
 from normscope.report import captions, payload
+from normscope.report.claims_section import ShownClaims, claims_context
 from normscope.report.output import write_whole
 from normscope.report.study import Run, Study
 from normscope.report.summary import Expected, Summary, expectations, summarize
@@ -33,21 +34,27 @@ _PARTS = {
 }
 
 
-def write_page(study: Study, path: str | os.PathLike[str], command: str = "normscope report") -> None:
+def write_page(
+    study: Study,
+    path: str | os.PathLike[str],
+    command: str = "normscope report",
+    claims: ShownClaims | None = None,
+) -> None:
     """Write the page of ``study`` to ``path``: whole, or not at all.
 
     Args:
         study: the study.
         path: the file; replaced if it is there.
         command: the command that makes the page again, printed on it.
+        claims: verdicts to show beside it; see `read_claims`.
 
     Raises:
         OSError: the path cannot be written.
     """
-    write_whole(path, render(study, command))
+    write_whole(path, render(study, command, claims))
 
 
-def render(study: Study, command: str = "normscope report") -> str:
+def render(study: Study, command: str = "normscope report", claims: ShownClaims | None = None) -> str:
     """The page of ``study`` as HTML."""
     shown = payload.shown_samples(study)
     sections = [_section(study, model, shown) for model in study.settings.models]
@@ -62,6 +69,7 @@ def render(study: Study, command: str = "normscope report") -> str:
         parts=captions.joined([_PARTS[norm] for norm in study.settings.norms]),
         theory=any(s["theory"] for s in sections),
         names=captions.NAMES,
+        claims=None if claims is None else claims_context(claims),
     )
 
 

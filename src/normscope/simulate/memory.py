@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
+
+from normscope import system
 
 
 def ensure_fits(parts: dict[str, int], device: torch.device) -> None:
@@ -28,32 +27,5 @@ def ensure_fits(parts: dict[str, int], device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """Memory that may still be taken; None where nobody says."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    told = [value for value in (_system(), _control_group()) if value is not None]
-    return min(told, default=None)
-
-
-def _system() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return _all_of_it()
-
-
-def _all_of_it() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _control_group(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    try:
-        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return limit - used + int(statistics.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return None
+    """Memory of ``device`` that may still be taken; None where nobody says."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else system.free_bytes()

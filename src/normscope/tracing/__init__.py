@@ -13,14 +13,12 @@ from normscope.tracing.sampled_noise import minibatch_noise
 from normscope.tracing.steps import LossAlongGradient, gradient_step, loss_along_gradient, replay_update
 from normscope.tracing.watch import trace, watched_layers
 from normscope.tracing.weight_spectra import ProductSpectrum, product_spectrum, weight_spectra
-from normscope.tracing.whole import ensure_writable, written_whole
 
 __all__ = [
     "GradientProbe",
     "LossAlongGradient",
     "ProductSpectrum",
     "Trace",
-    "ensure_writable",
     "gradient_step",
     "loss_along_gradient",
     "minibatch_noise",
@@ -31,5 +29,4 @@ __all__ = [
     "trace",
     "watched_layers",
     "weight_spectra",
-    "written_whole",
 ]

@@ -17,7 +17,8 @@ from normscope.loading import suggestion
 from normscope.measure import Histogram, KernelGradient, OutputGradients
 from normscope.tracing import inputs as given
 from normscope.tracing.inputs import Inputs
-from normscope.tracing.kernel_layers import KernelCapture, LayerCall, kernel_layers
+from normscope.tracing.kernel_capture import KernelCapture, LayerCall
+from normscope.tracing.kernel_layers import kernel_layers
 from normscope.tracing.objective import Loss, Objective, differentiate
 from normscope.tracing.reductions import channel_statistics
 

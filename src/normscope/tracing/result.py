@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import measure
+from normscope.system import written_whole
 from normscope.tracing.compare import side_by_side
 from normscope.tracing.lookup import NotInTrace, finite_rows, matching_rows, numbers, require_call
 from normscope.tracing.printing import as_html, as_text
 from normscope.tracing.storage import read_trace, write_trace
-from normscope.tracing.whole import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

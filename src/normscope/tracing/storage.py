@@ -20,8 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope.loading import LoadingError, describe, reading, require_file
+from normscope.system import written_whole
 from normscope.tracing.archive import read_array
-from normscope.tracing.whole import written_whole
 
 if TYPE_CHECKING:
     from normscope.tracing.result import Trace

@@ -1,0 +1,157 @@
+"""One claim, measured and judged, in this process."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from normscope.claims.claim import Claim, NeedsMore, Scale
+from normscope.claims.drawing import Figures, draw
+from normscope.claims.identity import claim_seed, run_key, versions
+from normscope.claims.measurement import Measurement
+from normscope.claims.parts import Part
+from normscope.claims.verdict import Status, Verdict
+from normscope.loading import one_line, origin
+
+_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A claim that was run: the verdict, and its figure as files if it was asked for."""
+
+    verdict: Verdict
+    figures: Figures
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """The numbers; None if it did not run."""
+        return self.verdict.measurement
+
+
+def execute(claim: Claim, scale: Scale, seed: int, *, figures: bool = False) -> Done:
+    """Measure ``claim``, judge it, and draw its figure.
+
+    Nothing that a claim raises comes out of here: it becomes a verdict with a reason.
+
+    Args:
+        claim: what to run.
+        scale: "quick", "full" or "paper".
+        seed: of the whole run; the claim's own derives from it and from its id.
+        figures: whether to draw.
+    """
+    start = time.perf_counter()
+    measurement: Measurement | None = None
+    try:
+        measurement = claim.measure(seed=claim_seed(seed, claim.id), **claim.sizes[scale])
+        parts = claim.judge(measurement)
+    except NeedsMore as error:
+        return _failed(claim, scale, seed, "needs more than this machine", str(error), start)
+    except Exception as error:
+        if _out_of_memory(error):
+            reason = one_line(str(error)) or "out of memory"
+            return _failed(claim, scale, seed, "needs more than this machine", reason, start)
+        return _failed(claim, scale, seed, "could not run", origin(error), start, measurement)
+    wrong = [part for part in parts if not part.holds]
+    status: Status = "not reproduced" if wrong else "reproduced"
+    verdict = _verdict(
+        claim, scale, seed, status, "; ".join(map(str, wrong)), parts, time.perf_counter() - start, measurement
+    )
+    if not figures or claim.figure is None:
+        return Done(verdict, {})
+    return _drawn(verdict, claim, measurement)
+
+
+def could_not_run(claim: Claim, scale: Scale, seed: int, reason: str, seconds: float = 0.0) -> Verdict:
+    """The verdict where something came in the way of running the claim at all."""
+    return _verdict(claim, scale, seed, "could not run", one_line(reason), (), seconds, None)
+
+
+def command_of(claim: str, scale: Scale, seed: int) -> str:
+    """What makes the verdict of one claim again."""
+    return shlex.join(["normscope", "verify", claim, "--scale", scale, "--seed", str(seed)])
+
+
+def reduced(claim: Claim, scale: Scale) -> str:
+    """In what a scale is smaller than the paper's: "width 512 (paper 4096)"; empty where nothing differs."""
+    paper = claim.sizes["paper"]
+    differing = {name: value for name, value in claim.sizes[scale].items() if paper.get(name) != value}
+    return ", ".join(f"{name} {_short(value)} (paper {_short(paper.get(name))})" for name, value in differing.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "/".join(map(str, value))
+    return str(value)
+
+
+def _drawn(verdict: Verdict, claim: Claim, measurement: Measurement) -> Done:
+    """The numbers stand even where their figure fails: that is noted, and the verdict stays."""
+    try:
+        return Done(verdict, draw(claim, measurement, verdict.scale))
+    except Exception as error:  # of a drawing function anything
+        note = f"no figure: {origin(error)}"
+        return Done(replace(verdict, measurement=replace(measurement, notes=(*measurement.notes, note))), {})
+
+
+def _failed(
+    claim: Claim,
+    scale: Scale,
+    seed: int,
+    status: Status,
+    reason: str,
+    start: float,
+    measurement: Measurement | None = None,
+) -> Done:
+    seconds = time.perf_counter() - start
+    return Done(_verdict(claim, scale, seed, status, one_line(reason), (), seconds, measurement), {})
+
+
+def _verdict(
+    claim: Claim,
+    scale: Scale,
+    seed: int,
+    status: Status,
+    reason: str,
+    parts: tuple[Part, ...],
+    seconds: float,
+    measurement: Measurement | None,
+) -> Verdict:
+    return Verdict(
+        id=claim.id,
+        paper=claim.paper.short,
+        title=claim.paper.title,
+        arxiv=claim.paper.arxiv,
+        result=claim.result,
+        statement=claim.statement,
+        method=claim.method,
+        criterion=str(claim.criterion),
+        status=status,
+        reason=reason,
+        parts=parts,
+        scale=scale,
+        sizes=_plain(claim.sizes[scale]),
+        reduced=reduced(claim, scale),
+        seed=seed,
+        seconds=round(seconds, 3),
+        command=command_of(claim.id, scale, seed),
+        versions=versions(),
+        key=run_key(claim, scale, seed),
+        measurement=measurement,
+    )
+
+
+def _plain(sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Tuples become lists, as JSON has them: a verdict that was stored equals the one that was made."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in sizes.items()}
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """The allocators of torch raise RuntimeError."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
+    )

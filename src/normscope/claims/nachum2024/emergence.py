@@ -1,0 +1,134 @@
+"""The odd point emerges, and what the batch looks like then (sections 1 and 4 of the paper, its main observation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from normscope.claims.claim import Claim, Criterion, Scale
+from normscope.claims.measurement import Measurement
+from normscope.claims.nachum2024.watching import (
+    ALMOST_ALL,
+    BLUE,
+    ORANGE,
+    PAPER,
+    RED,
+    SCORE,
+    at_the_end,
+    has_odd_point,
+    share,
+    watch_many,
+)
+from normscope.claims.parts import Part, at_least, within
+from normscope.claims.statistics import mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def _measure(*, seed: int, batch: str, n: int, width: int, depth: int, networks: int) -> Measurement:
+    table = watch_many(batch, n, networks, seed, width=width, depth=depth)
+    return Measurement(table, {"n": n, "batch": batch})
+
+
+def _judge_emergence(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
+    limits = criterion.limits
+    found = share(at_the_end(measurement.table), limits["score"], criterion.confidence)
+    return [at_least("networks with an odd point at the last layer", found, limits["share"])]
+
+
+def _judge_shape(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
+    limits, confidence = criterion.limits, criterion.confidence
+    last = at_the_end(measurement.table)
+    last = last[has_odd_point(last, limits["score"])]
+    relative = last["norm_ratio"] / (float(measurement.scalars["n"]) - 1)
+    return [
+        at_least("cosine in the cluster", mean(last["cluster_cosine"], confidence), limits["tight"]),
+        within("cosine of the odd point", mean(last["odd_cosine"], confidence), -limits["angle"], limits["angle"]),
+        within("norm ratio over n − 1", mean(relative, confidence), 1 - limits["ratio"], 1 + limits["ratio"]),
+    ]
+
+
+def _draw_scores(measurement: Measurement, ax: Axes) -> None:
+    for _, rows in measurement.table.groupby("network"):
+        ax.plot(rows["depth"], rows["score"], color=BLUE, alpha=0.25, linewidth=0.8)
+    middle = measurement.table.groupby("depth")["score"].median()
+    ax.plot(middle.index, middle, color=RED, linewidth=2, label="median over networks")
+    ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
+    ax.set(xlabel="depth (layers)", ylabel="odd-point score", ylim=(-0.02, 1.05))
+    ax.legend(loc="lower right")
+
+
+def _draw_shape(measurement: Measurement, ax: Axes) -> None:
+    middle = measurement.table.groupby("depth")[["cluster_cosine", "odd_cosine"]].median()
+    ax.plot(middle.index, middle["cluster_cosine"], color=BLUE, marker="o", markersize=3, label="within the cluster")
+    ax.plot(middle.index, middle["odd_cosine"], color=ORANGE, marker="s", markersize=3, label="odd point to the others")
+    for value, colour in ((1, BLUE), (0, ORANGE)):
+        ax.axhline(value, color=colour, linestyle="--", linewidth=0.8)
+    ax.set(xlabel="depth (layers)", ylabel="cosine (median over networks)", ylim=(-0.1, 1.05))
+    ax.legend(title="dashed: the paper's configuration", loc="center right")
+
+
+_EMERGES: Final = Criterion(
+    text="the whole {confidence:.1%} interval of the fraction of networks whose last layer has an odd-point score of "
+    "at least {score} lies above {share}",
+    limits={"score": SCORE, "share": ALMOST_ALL},
+    error_rate=0.01,
+    error="calling it reproduced though fewer networks have an odd point",
+    judge=_judge_emergence,
+)
+
+
+def _sizes(batch: str) -> dict[Scale, dict[str, object]]:
+    more = {"batch": batch, "n": 32, "width": 1024, "depth": 300, "networks": 200}
+    return {"quick": {**more, "width": 512, "depth": 160, "networks": 75}, "full": more, "paper": more}
+
+
+_METHOD = "One network by exact law and one batch each; score of the Gram matrix of every tenth layer or so."
+
+ODD_POINT = Claim(
+    id="nachum2024.odd-point",
+    paper=PAPER,
+    result="main observation (abstract)",
+    statement="With recentering and ReLU a Gaussian batch becomes a cluster and one odd point in a random deep "
+    "network.",
+    method=_METHOD,
+    criterion=_EMERGES,
+    measure=_measure,
+    figure=_draw_scores,
+    sizes=_sizes("gaussian"),
+    seconds={"quick": 3, "full": 20, "paper": 20},
+)
+ODD_POINT_DIGITS = Claim(
+    id="nachum2024.odd-point-digits",
+    paper=PAPER,
+    result="main observation (abstract)",
+    statement="With recentering and ReLU a batch of real images becomes a cluster and one odd point.",
+    method=f"{_METHOD} Batches are random handwritten digits.",
+    criterion=_EMERGES,
+    measure=_measure,
+    figure=_draw_scores,
+    sizes=_sizes("digits"),
+    seconds={"quick": 3, "full": 20, "paper": 20},
+)
+CLUSTER_SHAPE = Claim(
+    id="nachum2024.cluster-shape",
+    paper=PAPER,
+    result="main observation (abstract)",
+    statement="The cluster is tight and the odd point orthogonal to it and n − 1 times as long.",
+    method=f"{_METHOD} Means at the last layer over the networks that have an odd point.",
+    criterion=Criterion(
+        text="among networks with a score of at least {score}, at the last layer, the whole {confidence:.2%} intervals "
+        "of the means lie: cosine in the cluster above {tight}, cosine of the odd point within {angle} of 0, "
+        "norm ratio within {ratio:.0%} of n − 1",
+        limits={"score": SCORE, "tight": 0.95, "angle": 0.05, "ratio": 0.1},
+        error_rate=0.01,
+        error="calling it reproduced though one of the means is further away",
+        parts=3,
+        judge=_judge_shape,
+    ),
+    measure=_measure,
+    figure=_draw_shape,
+    sizes={**_sizes("gaussian"), "quick": {**_sizes("gaussian")["full"], "depth": 200, "networks": 100}},
+    seconds={"quick": 7, "full": 20, "paper": 20},
+)

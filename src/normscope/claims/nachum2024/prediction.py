@@ -1,0 +1,112 @@
+"""Which point becomes the odd one: what the data tell, and what is left to the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from normscope import measure
+from normscope.claims.claim import Claim, Criterion
+from normscope.claims.measurement import Measurement
+from normscope.claims.nachum2024.watching import BLUE, ORANGE, PAPER, SCORE, batch_of, children, watch
+from normscope.claims.parts import Part, at_least, at_most
+from normscope.claims.statistics import auc, proportion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_KINDS = ("gaussian", "digits")
+PREDICTORS = ("distance", "norm", "lonely")
+
+
+def predictors(points: Tensor) -> pd.DataFrame:
+    """Of every point: its distance from the batch mean, its norm, and minus its mean cosine to the others."""
+    points = points.double()
+    cosine = measure.cosine_matrix(measure.gram(points))
+    others = (cosine.sum(1) - 1) / (len(points) - 1)
+    return pd.DataFrame(
+        {
+            "distance": torch.linalg.vector_norm(points - points.mean(0), dim=1).numpy(),
+            "norm": torch.linalg.vector_norm(points, dim=1).numpy(),
+            "lonely": -others.numpy(),
+        }
+    )
+
+
+def _measure(*, seed: int, n: int, width: int, depth: int, batches: int) -> Measurement:
+    """Two networks a batch: the first is what the data should predict, the second tells how much is chance."""
+    frames, none = [], 0
+    for kind, child in zip(_KINDS, children(seed, len(_KINDS)), strict=True):
+        for batch, (of_batch, *of_networks) in enumerate(np.reshape(children(child, 3 * batches), (-1, 3)).tolist()):
+            points = batch_of(kind, n, of_batch)
+            ends = [watch(points, width=width, depth=depth, seed=s, depths=[depth]).iloc[0] for s in of_networks]
+            if any(not end["score"] >= SCORE for end in ends):
+                none += 1
+                continue
+            first, second = (int(end["odd_index"]) for end in ends)
+            rows = predictors(points)
+            frames.append(rows.assign(kind=kind, batch=batch, odd=rows.index == first, odd_again=rows.index == second))
+    note = f"{none} of {2 * batches} batches were left out: one of their two networks had no odd point."
+    return Measurement(pd.concat(frames, ignore_index=True), {"left_out": none, "n": n}, (note,))
+
+
+def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
+    limits, confidence, parts = criterion.limits, criterion.confidence, []
+    for kind in _KINDS:
+        rows = measurement.table[measurement.table["kind"] == kind]
+        found = auc(rows["distance"], rows["odd"], confidence, groups=rows["batch"])
+        parts.append(at_least(f"{kind}: AUC of the distance from the mean", found, limits["auc"]))
+    for kind in _KINDS:
+        rows = measurement.table[measurement.table["kind"] == kind]
+        same, of = int((rows["odd"] & rows["odd_again"]).sum()), int(rows["odd"].sum())
+        found = proportion(same, of, confidence)
+        parts.append(at_most(f"{kind}: batches where two networks agree on the point", found, limits["agree"]))
+    return parts
+
+
+def _draw(measurement: Measurement, ax: Axes) -> None:
+    names = {"distance": "distance\nfrom the mean", "norm": "norm", "lonely": "− mean cosine\nto the others"}
+    for shift, kind, colour, marker in ((-0.1, "gaussian", BLUE, "o"), (0.1, "digits", ORANGE, "s")):
+        rows = measurement.table[measurement.table["kind"] == kind]
+        for place, name in enumerate(PREDICTORS):
+            found = auc(rows[name], rows["odd"], 0.95, groups=rows["batch"])
+            bars = [[found.value - found.low], [found.high - found.value]]
+            label = kind if place == 0 else None
+            ax.errorbar([place + shift], [found.value], bars, color=colour, marker=marker, capsize=4, label=label)
+    ax.axhline(0.5, color="0.4", linestyle=":", label="chance")
+    ax.set(ylabel="AUC for the odd point (95% intervals)", ylim=(0.3, 1.02))
+    ax.set_xticks(range(len(PREDICTORS)), [names[name] for name in PREDICTORS])
+    ax.legend()
+
+
+WHICH_POINT = Claim(
+    id="nachum2024.which-point",
+    paper=PAPER,
+    result="which point becomes the odd one",
+    statement="Which point becomes the odd one is decided by the data and by chance: a point far from the mean is "
+    "likelier to, and another network may choose another point of the same batch.",
+    method="Batches through two random networks each by exact law. AUC, within each batch, of the distance from "
+    "the mean for being the odd point, its mean over batches; and how often both networks choose the same.",
+    criterion=Criterion(
+        text="for Gaussian batches and for digits, the whole {confidence:.2%} interval of the AUC lies above "
+        "{auc}, and that of the fraction of batches where two networks agree below {agree}",
+        limits={"auc": 0.5, "agree": 0.9},
+        error_rate=0.01,
+        error="calling it reproduced though the data tell nothing, or decide all",
+        parts=4,
+        judge=_judge,
+    ),
+    measure=_measure,
+    figure=_draw,
+    sizes={
+        "quick": {"n": 32, "width": 512, "depth": 150, "batches": 45},
+        "full": {"n": 32, "width": 1024, "depth": 300, "batches": 120},
+        "paper": {"n": 32, "width": 1024, "depth": 300, "batches": 120},
+    },
+    seconds={"quick": 7, "full": 90, "paper": 90},
+)

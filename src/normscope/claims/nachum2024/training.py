@@ -1,0 +1,103 @@
+"""Does the odd point survive the first steps of training?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from normscope import data, models
+from normscope.claims.claim import Claim, Criterion
+from normscope.claims.measurement import Measurement
+from normscope.claims.nachum2024.watching import BLUE, PAPER, RED, SCORE, at_the_end, children, described, has_odd_point
+from normscope.claims.parts import Part, at_least
+from normscope.claims.statistics import proportion
+from normscope.measure import gram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def _measure(
+    *, seed: int, n: int, width: int, depth: int, steps: int, learning_rate: float, networks: int
+) -> Measurement:
+    frames = []
+    for network, child in enumerate(children(seed, networks)):
+        # n images to watch, and n others for every step
+        digits = data.digits(count=(steps + 1) * n, seed=child)
+        images, labels = digits.inputs.flatten(1).split(n), digits.targets.split(n)
+        model = models.mlp(64, width, depth, norm="recenter", init="he", seed=child)
+        optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+        rows, losses = [_last_hidden(model, images[0])], [float("nan")]
+        for batch, targets in zip(images[1:], labels[1:], strict=True):
+            loss = cross_entropy(model(batch), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rows.append(_last_hidden(model, images[0]))
+            losses.append(loss.item())
+        frames.append(described(torch.stack(rows)).assign(network=network, depth=range(steps + 1), loss=losses))
+    return Measurement(pd.concat(frames, ignore_index=True).rename(columns={"depth": "step"}))
+
+
+def _last_hidden(model: models.MLP, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        hidden: Tensor = model.get_submodule("blocks")(images)
+        return gram(hidden)
+
+
+def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
+    limits = criterion.limits
+    table = measurement.table.assign(has=has_odd_point(measurement.table, limits["score"]))
+    before = table[table["step"] == 0].set_index("network")["has"]
+    after = at_the_end(table.rename(columns={"step": "depth"})).set_index("network")["has"]
+    kept, had = int((before & after).sum()), int(before.sum())
+    if not had:
+        return [
+            at_least(
+                "no network had an odd point before training", proportion(0, 1, criterion.confidence), limits["share"]
+            )
+        ]
+    found = proportion(kept, had, criterion.confidence)
+    return [at_least("networks with an odd point that keep one", found, limits["share"])]
+
+
+def _draw(measurement: Measurement, ax: Axes) -> None:
+    for _, rows in measurement.table.groupby("network"):
+        ax.plot(rows["step"], rows["score"], color=BLUE, alpha=0.3, linewidth=0.8)
+    middle = measurement.table.groupby("step")["score"].median()
+    ax.plot(middle.index, middle, color=RED, marker="o", label="median over networks")
+    ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
+    ax.set(xlabel="step of gradient descent", ylabel="odd-point score of the last hidden layer", ylim=(-0.02, 1.05))
+    ax.legend()
+
+
+_SIZES = {"n": 32, "width": 128, "depth": 100, "learning_rate": 0.01}
+FIRST_STEPS = Claim(
+    id="nachum2024.first-steps",
+    paper=PAPER,
+    result="beyond the paper: training",
+    statement="The odd point survives the first steps of training.",
+    method="Deep perceptrons with recentering and ReLU, He's weights, on digits: plain gradient descent, "
+    "mini-batches of 32; the score of 32 other images at the last hidden layer, before and after.",
+    criterion=Criterion(
+        text="of the networks with a score of at least {score} before training, the whole {confidence:.1%} interval of "
+        "the fraction that has it after the last step lies above {share}",
+        limits={"score": SCORE, "share": 0.5},
+        error_rate=0.01,
+        error="calling it surviving though it is lost in half of the networks or more",
+        judge=_judge,
+    ),
+    measure=_measure,
+    figure=_draw,
+    sizes={
+        "quick": {**_SIZES, "steps": 10, "networks": 16},
+        "full": {**_SIZES, "steps": 20, "networks": 60},
+        "paper": {**_SIZES, "steps": 20, "networks": 60},
+    },
+    seconds={"quick": 10, "full": 80, "paper": 80},
+)

@@ -1,0 +1,26 @@
+"""Batches of real images for the theory: their Gram matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from normscope.data import digits
+from normscope.measure import gram
+
+
+def digit_grams(n: int, batches: int, seed: int = 0) -> NDArray[np.float64]:
+    """(batches, n, n): Gram matrices of batches of n different handwritten digits, each drawn at random.
+
+    Raises:
+        ValueError: there are fewer digits than n, or no batches.
+    """
+    images = digits().inputs
+    if not 2 <= n <= len(images) or batches < 1:
+        raise ValueError(
+            f"batches of digits hold 2 to {len(images)} images, and there is at least 1: got {batches} of {n}"
+        )
+    rng = np.random.default_rng(seed)
+    chosen = [torch.from_numpy(rng.choice(len(images), n, replace=False)) for _ in range(batches)]
+    return np.stack([gram(images[one]).numpy() for one in chosen])

@@ -1,0 +1,1 @@
+"""Non-linearities and the expectations that Gaussian layers need of them."""

@@ -1,0 +1,1 @@
+"""Gradients on their way back through layers of infinite width."""

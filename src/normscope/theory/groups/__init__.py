@@ -1,0 +1,1 @@
+"""Configurations of groups of exchangeable points: the layer on them, its fixed points and their spectra."""

@@ -1,0 +1,85 @@
+"""One infinite-width layer on m groups of exchangeable points: recentering, rescaling, φ, each on or off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from normscope.theory.activations.kernel import Activation
+from normscope.theory.groups.groups import Array, GroupGram, gram_of_means, matrix_of_means, recentered_means
+from normscope.theory.groups.tilting import Tilted, tilted, untilted
+
+
+@dataclass(frozen=True)
+class GroupMap:
+    """G ↦ E φ(z)φ(z)ᵀ, z ~ N(0, C), C = σ_w² H G H (or σ_w² G + σ_b² 11ᵀ), rescaled or not, on groups.
+
+    The same map as `GramMap`, restricted to Gram matrices that permutations within the groups leave as they are; it
+    costs what m points cost, and stays accurate relative to 1 − cosine within the groups and to their sizes.
+
+    Raises:
+        ValueError: rescaling with a φ that is not positively homogeneous of degree 0 or 1: there is no quadrature.
+    """
+
+    recenter: bool
+    rescale: bool
+    activation: Activation
+    weight_variance: float = 1.0
+    bias_variance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rescale and self.activation.degree not in (0, 1):
+            raise ValueError(
+                f"rescaling on groups needs a φ of degree 0 or 1 (φ(s x) = s φ(x)), {self.activation.name!r} is not: "
+                "use rescale=False, or the whole Gram matrix (GramMap)"
+            )
+
+    @property
+    def tilts(self) -> bool:
+        """Whether rescaling does anything: φ of degree 0 does not see it."""
+        return self.rescale and self.activation.degree == 1
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether a fixed point has a scale of its own (False) or is one of all scales (True)."""
+        return (self.rescale or self.activation.degree in (0, 1)) and (self.recenter or self.bias_variance == 0)
+
+    def __call__(self, gram: GroupGram) -> GroupGram:
+        """The Gram matrix one layer on, its scale as it comes; batched over leading dimensions."""
+        mixture = self.preactivation(gram)
+        pair = (mixture.gram.variances[..., :, None], mixture.gram.variances[..., None, :])
+        variances = np.einsum(
+            "...s,...sg->...g", mixture.weights, self.activation.second_moment(mixture.gram.variances)
+        )
+        apart = self.activation.distance_kernel(*pair, mixture.gram.distances)
+        distances = np.einsum("...s,...sgh->...gh", mixture.weights, apart)
+        return GroupGram(gram.sizes, variances, without_singles(gram.sizes, distances))
+
+    def preactivation(self, gram: GroupGram) -> Tilted:
+        """What φ acts on: recentered, and as a mixture of Gaussians where it is rescaled.
+
+        Raises:
+            ValueError: rescaling points that are all at their mean.
+        """
+        contrasts = self.weight_variance * gram.contrasts
+        apart = self.weight_variance * gram.mean_distances
+        if self.recenter:
+            means = recentered_means(gram.sizes, apart)
+        else:
+            means = self.weight_variance * gram.means + self.bias_variance
+        if self.tilts:
+            return tilted(matrix_of_means(gram.sizes, contrasts, means), recentered=self.recenter)
+        return untilted(gram_of_means(gram.sizes, contrasts, means, apart), means)
+
+    def push_preactivation(self, sizes: Array, variances: Array, distances: Array) -> tuple[Array, Array]:
+        """Derivative of C along (dv, dD), as (dλ, Gram matrix of the means): linear, without the bias."""
+        change = GroupGram(sizes, variances, distances)
+        means = recentered_means(sizes, change.mean_distances) if self.recenter else change.means
+        return self.weight_variance * change.contrasts, self.weight_variance * means
+
+
+def without_singles(sizes: Array, distances: Array) -> Array:
+    """0 for the distance within a group of one point."""
+    single = np.eye(sizes.size, dtype=bool) & (sizes <= 1)
+    return np.where(single, 0.0, distances)

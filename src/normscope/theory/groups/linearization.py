@@ -1,0 +1,127 @@
+"""The derivative of a layer at a Gram matrix of exchangeable groups, split by the permutations within the groups.
+
+Changes of a symmetric matrix under S_k1 × … × S_km fall into four kinds, which the derivative does not mix:
+
+* *shared*: the same within groups, (dv_g, dD_gh);
+* *single points* of group g: weights w_i of its points with Σ w = 0,
+  dv_i = α w_i, dD_ij = δ (w_i + w_j) within the group, dD_ij = ε_h w_i to group h;
+* *pairs* within group g: dD_ij = −2 P_ij, P with zero diagonal and row sums;
+* *pairs across* g and h: dG_ij = w_i x_j, Σ w = Σ x = 0.
+
+D are squared distances, v squared norms. Elementwise maps and H act on these plainly; (I + 2sC)⁻¹ · (I + 2sC)⁻¹, the
+derivative of a tilted covariance, takes a diag(w) + w uᵀ + u wᵀ, u = Σ u_h 1_h, to r² a diag(w) + r (w ũᵀ + ũ wᵀ),
+ũ = (I + 2sC)⁻¹ u + a y, where (I + 2sC)⁻¹ e_i = r e_i + y.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from normscope.theory.groups.group_map import GroupMap, without_singles
+from normscope.theory.groups.groups import Array, GroupGram, gram_of_means
+
+
+class Linearized:
+    """The derivative of ``layer`` at ``gram`` (one Gram matrix, or a batch for `shared`).
+
+    Attributes:
+        mixture: the pre-activations there.
+        steep: (…, m, m), the pairs of groups for which it does not exist: those of cosine ±1, where φ jumps. Their
+            entries count as 0.
+    """
+
+    def __init__(self, layer: GroupMap, gram: GroupGram) -> None:
+        self.layer, self.sizes = layer, gram.sizes
+        self.mixture = layer.preactivation(gram)
+        self._slopes()
+
+    def _slopes(self) -> None:
+        """How v' and D' of each node follow v, the first point's v at fixed D, and D."""
+        gram, phi = self.mixture.gram, self.layer.activation
+        v = gram.variances
+        pair = (v[..., :, None], v[..., None, :])
+        if phi.degree is None:
+            self.of_variance = np.add.reduce(phi.kernel_gradient(v, v, v))
+        else:
+            self.of_variance = phi.degree * phi.second_moment(v) / v
+        first, _, covariance = phi.kernel_gradient(*pair, self.mixture.covariances)
+        # D' = s(v1) + s(v2) − 2κ(v1, v2, (v1 + v2 − D)/2)
+        finite = np.isfinite(covariance) & np.isfinite(first)
+        steep = without_singles(self.sizes, (~finite).astype(np.float64))
+        self.steep = np.asarray(np.any(steep > 0, axis=-3))
+        with np.errstate(invalid="ignore"):
+            of_first = np.where(finite, self.of_variance[..., :, None] - 2 * first - covariance, 0.0)
+        self.of_first = without_singles(self.sizes, of_first)
+        self.of_distance = without_singles(self.sizes, np.where(finite, covariance, 0.0))
+
+    def shared(self, variances: Array, distances: Array) -> tuple[Array, Array]:
+        """The change one layer on of (dv, dD): (…, t, m) and (…, t, m, m), t changes to each Gram matrix."""
+        mix, sizes = self.mixture, self.sizes
+        contrasts, means = self.layer.push_preactivation(sizes, variances, distances)
+        contrasts, means = contrasts[..., None, :, :], means[..., None, :, :, :]  # shape: (…, s, t, …)
+        root = np.sqrt(sizes)
+        quotient = means * np.multiply.outer(root, root)
+        shrink, resolvent = mix.shrink[..., None, :], mix.resolvent[..., None, :, :]
+        trace = (shrink * contrasts) @ (sizes - 1) + np.einsum("...gh,...hg->...", resolvent, quotient)
+        turned = resolvent @ quotient @ resolvent / np.multiply.outer(root, root)
+        change = gram_of_means(sizes, shrink**2 * contrasts, turned)
+
+        weighted = mix.weights[..., None] * -mix.at[..., None] * trace  # derivative of the weight
+        phi, v = self.layer.activation, mix.gram.variances
+        moment = phi.second_moment(v)[..., None, :]
+        apart = phi.distance_kernel(v[..., :, None], v[..., None, :], mix.gram.distances)[..., None, :, :]
+        by_first = self.of_first[..., None, :, :] * change.variances[..., :, None]
+        d_variances = self.of_variance[..., None, :] * change.variances
+        d_distances = by_first + np.swapaxes(by_first, -1, -2) + self.of_distance[..., None, :, :] * change.distances
+        weights = mix.weights[..., None]
+        out_v = np.sum(weights[..., None] * d_variances + weighted[..., None] * moment, axis=-3)
+        out_d = np.sum(weights[..., None, None] * d_distances + weighted[..., None, None] * apart, axis=-4)
+        return out_v, without_singles(sizes, out_d)
+
+    def single_points(self, group: int) -> Array:
+        """(p, p) matrix on (α,) δ, ε_h (h ≠ group): α only without recentering, which makes it follow from the others.
+
+        δ is there from three points on: with two, w_i + w_j = 0.
+        """
+        sizes, layer = self.sizes, self.layer
+        others = [h for h in range(sizes.size) if h != group]
+        k = sizes[group]
+        columns = []
+        names = ([] if layer.recenter else ["v"]) + (["d"] if k > 2 else []) + list(others)
+        for name in names:
+            alpha, delta = float(name == "v"), float(name == "d")
+            epsilon = np.array([float(name == h) for h in others])
+            if layer.recenter:
+                alpha = (delta * (k - 2) + sizes[others] @ epsilon) / sizes.sum()
+            columns.append(self._push_single(group, others, alpha, delta, epsilon))
+        rows = [i for i, kept in enumerate([not layer.recenter, k > 2]) if kept] + [2 + i for i in range(len(others))]
+        return np.array(columns).reshape(len(names), 2 + len(others))[:, rows].T
+
+    def _push_single(self, group: int, others: list[int], alpha: float, delta: float, epsilon: Array) -> Array:
+        """(α, δ, ε_h) one layer on."""
+        mix, sizes, k = self.mixture, self.sizes, self.sizes[group]
+        scale = self.layer.weight_variance
+        u = np.zeros(sizes.size)
+        u[group], u[others] = (alpha - delta) / 2, (alpha - epsilon) / 2
+        root, shrink = np.sqrt(sizes), mix.shrink[..., group]
+        reach = mix.resolvent[..., :, group] / (root * root[group])  # y, but for r/k of the group itself
+        turned = (mix.resolvent * root / root[:, None]) @ u + delta * reach
+        turned[..., group] -= delta * shrink / k
+        a, turned = scale * shrink**2 * delta, scale * shrink[..., None] * turned
+        new_alpha = a + 2 * turned[..., group]
+        new_epsilon = new_alpha[..., None] - 2 * turned[..., others]
+        slopes = (self.of_variance[..., group], self.of_first[..., group, group], self.of_distance[..., group, group])
+        of_alpha = slopes[0] * new_alpha
+        of_delta = slopes[1] * new_alpha + slopes[2] * a
+        of_epsilon = (
+            self.of_first[..., group, others] * new_alpha[..., None]
+            + self.of_distance[..., group, others] * new_epsilon
+        )
+        stacked = np.concatenate([of_alpha[..., None], of_delta[..., None], of_epsilon], axis=-1)
+        return np.asarray(mix.weights @ stacked)
+
+    def pairs(self) -> Array:
+        """(m, m): the factor of a change of pairs, across two groups and, on the diagonal, within one."""
+        mix = self.mixture
+        shrunk = mix.shrink[..., :, None] * mix.shrink[..., None, :] * self.of_distance
+        return np.asarray(self.layer.weight_variance * np.einsum("...s,...sgh->...gh", mix.weights, shrunk))

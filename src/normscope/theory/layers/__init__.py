@@ -1,0 +1,1 @@
+"""One layer of infinite width, as a map of Gram matrices."""

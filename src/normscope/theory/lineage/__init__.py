@@ -1,0 +1,1 @@
+"""The papers before and around batch normalization decomposed, one file each."""

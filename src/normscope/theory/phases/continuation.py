@@ -1,0 +1,133 @@
+"""Curves of solutions: pseudo-arclength continuation of F(x, t) = 0, F: ℝᵐ × ℝ → ℝᵐ, through folds in t.
+
+Keller (1977). Along the curve functions are watched, and where one of them changes sign the place is solved for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+Array = NDArray[np.float64]
+Equation = Callable[[Array], tuple[Array, Array]]
+"""y = (x, t) to F (m,) and its derivative (m, m + 1)."""
+
+_LONGEST, _SHORTEST, _FIRST = 0.3, 1e-6, 0.02
+_EDGE = 1e-4  # how close the curve comes to the edge of the domain
+_TURN = 0.25  # radians between tangents of neighbouring points
+_NEWTON, _CONVERGED, _STUCK = 8, 1e-11, 1e-9
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A point of the curve, and its unit tangent, which goes on in the direction of travel."""
+
+    y: Array
+    tangent: Array
+
+    @property
+    def t(self) -> float:
+        """The parameter."""
+        return float(self.y[-1])
+
+
+def follow(
+    equation: Equation, start: Array, direction: float, inside: Callable[[Array], bool], most: int = 600
+) -> list[CurvePoint]:
+    """The curve from a solution on, towards larger (``direction`` 1) or smaller (−1) t, as long as it is ``inside``.
+
+    It also ends where F cannot be solved any more (it leaves the domain), or comes back to its start.
+
+    Args:
+        equation: F and its derivative.
+        start: (m + 1,), a solution.
+        direction: of t at the start.
+        inside: whether a point is to be kept.
+        most: points.
+    """
+    ahead = np.zeros(start.size)
+    ahead[-1] = direction
+    here = _point(equation, start, ahead)
+    if here is None:
+        return []
+    points, length = [here], _FIRST
+    while len(points) < most and length > _SHORTEST:
+        there = along(equation, here, length)
+        if there is None or float(there.tangent @ here.tangent) < np.cos(_TURN):
+            length /= 2
+            continue
+        if not inside(there.y):
+            if length < _EDGE:
+                break
+            length /= 2  # up to the edge
+            continue
+        points.append(there)
+        here, length = there, min(1.5 * length, _LONGEST)
+    return points
+
+
+def along(equation: Equation, point: CurvePoint, length: float) -> CurvePoint | None:
+    """The curve's point at which the projection on the tangent is ``length``; None where there is none nearby."""
+    guess = point.y + length * point.tangent
+    y = guess
+    for _ in range(_NEWTON):
+        value, derivative = equation(y)
+        system = np.vstack([derivative, point.tangent])
+        if not (np.all(np.isfinite(system)) and np.all(np.isfinite(value))):
+            return None
+        move = np.linalg.lstsq(system, -np.append(value, (y - guess) @ point.tangent), rcond=None)[0]
+        if np.abs(move).max() > 1:
+            return None
+        y = y + move
+        if np.abs(move).max() < _CONVERGED:
+            break
+    else:
+        if np.abs(move).max() > _STUCK:  # rounding may keep Newton's steps from becoming smaller
+            return None
+    return _point(equation, y, point.tangent)
+
+
+def crossing(
+    equation: Equation, before: CurvePoint, after: CurvePoint, watched: Callable[[CurvePoint], float]
+) -> CurvePoint | None:
+    """Where between two neighbouring points ``watched`` is 0; None where it jumps, or the curve is lost."""
+    length = float((after.y - before.y) @ before.tangent)
+    lost = False
+
+    def value(s: float) -> float:
+        nonlocal lost
+        point = before if s == 0 else along(equation, before, s)
+        if point is None:
+            lost = True
+            return 0.0
+        return watched(point)
+
+    ends = value(0.0), value(length)
+    if lost or not np.all(np.isfinite(ends)) or ends[0] * ends[1] > 0:
+        return None
+    place = float(brentq(value, 0.0, length, xtol=1e-13, rtol=1e-14))
+    return None if lost else along(equation, before, place)
+
+
+def _point(equation: Equation, y: Array, ahead: Array) -> CurvePoint | None:
+    _, derivative = equation(y)
+    system = np.vstack([derivative, ahead])
+    if not np.all(np.isfinite(system)):
+        return None
+    tangent = np.linalg.lstsq(system, np.append(np.zeros(y.size - 1), 1.0), rcond=None)[0]
+    size = np.linalg.norm(tangent)
+    return CurvePoint(y, tangent / size) if size > 0 else None
+
+
+def sign_changes(values: Sequence[float]) -> list[int]:
+    """The places i at which value i + 1 has another sign than value i; nan and infinities count for nothing."""
+    found = []
+    for i in range(len(values) - 1):
+        a, b = values[i], values[i + 1]
+        if np.isfinite(a) and np.isfinite(b) and (a < 0 <= b or b < 0 <= a):
+            found.append(i)
+    return found
