@@ -15,7 +15,7 @@ from normscope.claims import Store
 from normscope.claims.execution import could_not_run, execute
 from normscope.cli.app import run
 from normscope.loading import LoadingError
-from normscope.report import Settings, ShownClaims, Study, read_claims, render, run_study, write_page
+from normscope.report import Settings, ShownClaims, Study, read_claims, render, run_study, verdict_lines, write_page
 from reference import toy_claims as toys
 from reference.browser import SIZES, assert_quiet, needs_browser, opened
 
@@ -39,6 +39,16 @@ def study() -> Study:
 @pytest.fixture(scope="module")
 def section(study: Study, folder: Path) -> str:
     return in_section(render(study, claims=read_claims(folder)))
+
+
+def test_what_was_revised_after_a_first_run_is_told_everywhere(study: Study, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep(execute(replace(toys.HOLDS, revised="A margin of 0.3 in place of <0.1>."), "quick", 0))
+    kept = read_claims(tmp_path)
+    assert "A margin of 0.3 in place of &lt;0.1&gt;." in in_section(render(study, claims=kept))
+    assert "revised after a first run]" in " ".join(verdict_lines(kept.verdicts, 200))
+    unrevised = [execute(toys.HOLDS, "quick", 0).verdict]
+    assert "revised" not in " ".join(verdict_lines(unrevised, 200))
 
 
 def in_section(text: str) -> str:

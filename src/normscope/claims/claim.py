@@ -103,6 +103,8 @@ class Claim:
             does not suffice.
         sizes: of each scale, the keyword arguments of ``measure``; plain numbers, text and sequences of them.
         seconds: of each scale, how long it is expected to take on one core.
+        revised: what of the criterion, the method or the sizes was changed after a first run, and what had come out
+            then; empty where all stands as it was fixed before.
         figure: draws a measurement as a paper would print it; or None.
         figure_size: width and height in inches.
 
@@ -119,6 +121,7 @@ class Claim:
     measure: Callable[..., Measurement]
     sizes: Mapping[Scale, Mapping[str, Any]]
     seconds: Mapping[Scale, float]
+    revised: str = ""
     figure: Callable[[Measurement, Axes], Any] | None = None
     figure_size: tuple[float, float] = (6.4, 4.0)
 

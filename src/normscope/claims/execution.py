@@ -129,6 +129,7 @@ def _verdict(
         statement=claim.statement,
         method=claim.method,
         criterion=str(claim.criterion),
+        revised=claim.revised,
         status=status,
         reason=reason,
         parts=parts,

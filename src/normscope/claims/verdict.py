@@ -30,7 +30,8 @@ class Verdict:
         result: which result of the paper.
         statement: what the claim says.
         method: how it is measured.
-        criterion: when it counts as reproduced, with the error rate; fixed before.
+        criterion: when it counts as reproduced, with the error rate.
+        revised: what of the claim was changed after a first run; empty where all was fixed before.
         status: "reproduced", "not reproduced", "needs more than this machine", "could not run".
         reason: one line: why it was not reproduced or did not run; empty otherwise.
         parts: what was measured, against what was expected; the first is the headline. Empty if it did not run.
@@ -53,6 +54,7 @@ class Verdict:
     statement: str
     method: str
     criterion: str
+    revised: str
     status: Status
     reason: str
     parts: tuple[Part, ...]

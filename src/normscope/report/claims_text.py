@@ -39,9 +39,12 @@ def claim_lines(claims: Sequence[Claim], width: int) -> list[str]:
 def _verdict_row(verdict: Verdict) -> _Row:
     status = _SHORT.get(verdict.status, verdict.status)
     measured, expected = str(verdict.measured or "–"), str(verdict.expected or "–")
-    said = verdict.statement
+    notes = []
     if verdict.measured is not None and verdict.measured.confidence is not None:
-        said += f" [{percent(verdict.measured.confidence)} confidence]"
+        notes.append(f"{percent(verdict.measured.confidence)} confidence")
+    if verdict.revised:
+        notes.append("revised after a first run")
+    said = verdict.statement + (f" [{'; '.join(notes)}]" if notes else "")
     below = (said, f"→ {verdict.reason}") if verdict.reason else (said,)
     return _Row((verdict.id, measured, expected, status), below)
 

@@ -125,6 +125,10 @@ SHAPE_THEORY = Claim(
         parts=9,
         judge=_judge,
     ),
+    revised=(
+        "Means over the last three quarters of the depth in place of the last layer, and more networks: the "
+        "first intervals were too wide for the margins."
+    ),
     measure=_measure,
     figure=_draw,
     sizes={
