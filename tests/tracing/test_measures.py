@@ -146,3 +146,17 @@ def test_infinities_of_both_signs_are_told_without_a_warning() -> None:
     result = ns.trace(nn.Sequential(nn.Identity()), batch)
     assert result.first_nonfinite == ("0", 0)
     assert np.isnan(result.table["std"][0])
+
+
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("offset", [0.0, 2.0, 5.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-30, 1e-13, 1.0, 1e13, 1e30])
+def test_moments_of_images_keep_their_digits(scale: float, offset: float, dead: bool) -> None:
+    """Float32 sums are given up where means are large against deviations, or squares leave the range of float32."""
+    x = (torch.randn(6, 3, 9, 7, generator=torch.Generator().manual_seed(0)) + offset) * scale
+    if dead:
+        x[:, 2] = 0
+    found, wide = channel_statistics(x, 1), x.double().movedim(1, 0).flatten(1)
+    assert found.dead.tolist() == [False, False, dead]
+    torch.testing.assert_close(found.mean, wide.mean(1), rtol=1e-5, atol=1e-6 * scale)
+    torch.testing.assert_close(found.var, wide.var(1, correction=0), rtol=1e-5, atol=0)

@@ -10,6 +10,8 @@ from torch import Tensor
 from normscope import measure
 
 _AT_ONCE = 2**18  # elements widened to float64 at a time: they stay in the cache, and the memory stays small
+_LEAST = 1e-24  # a variance whose float32 squares are far from the ends of their range
+_CANCELS = 10  # mean² over variance: E[x²] − E[x]² of float32 sums loses so many times their rounding
 _FEATURES = 2**14  # features hashed at a time
 
 
@@ -23,11 +25,13 @@ class ChannelStatistics(NamedTuple):
 
 @torch.no_grad()
 def channel_statistics(x: Tensor, channel_dim: int) -> ChannelStatistics:
-    """Mean, variance and deadness of every channel, in one pass over pieces that are widened to float64.
+    """Mean, variance and deadness of every channel, in one pass.
 
-    Where a sample has one value a channel, or the channels lie last in memory, by two passes over each piece: as exact
-    as float64. Elsewhere by E[x²] − E[x]² of each sample, which is as exact as float32 input itself wherever the mean
-    is below a million deviations; float64 input goes to `normscope.measure.channel_moments`.
+    Where a sample has one value a channel, or the channels lie last in memory, by two passes over pieces in float64.
+    Elsewhere by E[x²] − E[x]² of each sample: on the CPU from float32 sums over positions, to about six digits, where
+    no channel has a mean above three deviations or a size that float32 squares do not hold; else in float64, which is
+    as exact as float32 input itself wherever the mean is below a million deviations. Float64 input goes to
+    `normscope.measure.channel_moments`.
 
     Args:
         x: floating point, at least 1-D, not empty.
@@ -36,13 +40,13 @@ def channel_statistics(x: Tensor, channel_dim: int) -> ChannelStatistics:
     channel_dim %= x.dim()
     last = x if channel_dim == x.dim() - 1 else x.movedim(channel_dim, -1)
     if x.dim() <= 2 or last.is_contiguous():
-        moments = [_moments_of_rows(part) for part in _pieces(last.reshape(-1, last.shape[-1]))]
+        mean, var = _pooled([_moments_of_rows(part) for part in _pieces(last.reshape(-1, last.shape[-1]))])
     elif x.dtype == torch.float64:
         return ChannelStatistics(*measure.channel_moments(x, channel_dim), measure.dead_channels(x, channel_dim))
     else:
         positions = x.movedim(channel_dim, 1).flatten(2)  # shape: (n, C, p)
-        moments = [_moments_of_samples(part) for part in _pieces(positions)]
-    mean, var = _pooled(moments)
+        easy = _easy_moments(positions) if x.dtype == torch.float32 and x.device.type == "cpu" else None
+        mean, var = easy or _pooled([_moments_of_samples(part.double()) for part in _pieces(positions)])
     return ChannelStatistics(mean, var, (mean == 0) & (var == 0))
 
 
@@ -115,13 +119,20 @@ def _moments_of_rows(rows: Tensor) -> _Moments:
 
 
 def _moments_of_samples(samples: Tensor) -> _Moments:
-    """Of (n, C, p)."""
-    wide = samples.double()
-    mean = wide.mean(2)  # shape: (n, C)
-    square = torch.linalg.vector_norm(wide, dim=2).square_() / wide.shape[2]
+    """Of (n, C, p). Sums over positions are in the dtype of ``samples``, the rest is in float64."""
+    positions = samples.shape[2]
+    mean = samples.sum(2).double() / positions  # shape: (n, C)
+    square = torch.linalg.vector_norm(samples, dim=2).double().square_() / positions
     overall = mean.mean(0)
     var = (square - mean.square()).clamp_(min=0).mean(0) + (mean - overall).square_().mean(0)
-    return _Moments(wide.shape[0] * wide.shape[2], overall, var)
+    return _Moments(samples.shape[0] * positions, overall, var)
+
+
+def _easy_moments(samples: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Of float32 (n, C, p), five times as fast as in float64; None where digits would be lost."""
+    _, mean, var = _moments_of_samples(samples)
+    safe = (var > _LEAST) & (var < 1 / _LEAST) & (mean.square() < _CANCELS * var)  # False for NaN
+    return (mean, var) if bool(safe.all()) else None
 
 
 def _pooled(pieces: list[_Moments]) -> tuple[Tensor, Tensor]:
