@@ -56,7 +56,7 @@ def test_the_seed_is_the_claims_own() -> None:
 
 
 def test_a_smaller_run_says_in_what() -> None:
-    assert HOLDS.reduced == "samples 400 (paper 1000)"
+    assert HOLDS.reduced == "samples 400 (largest scale 1000)"
     assert execute(toys.HOLDS, "paper", 0).verdict.reduced == ""
     assert HOLDS.command == "normscope verify toy2026.holds --scale quick --seed 0"
 

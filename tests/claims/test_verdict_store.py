@@ -145,3 +145,23 @@ def test_a_folder_without_verdicts_is_told(tmp_path: Path) -> None:
         read_verdicts(tmp_path)
     with pytest.raises(LoadingError, match="is no folder"):
         read_verdicts(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("id", "../../elsewhere", "it is of"),
+        ("scale", "huge", "scale 'huge'"),
+        ("sizes", [1], "sizes of the verdict"),
+        ("seconds", "abc", "seconds of the verdict"),
+    ],
+)
+def test_a_verdict_that_somebody_changed_is_told_with_its_file(
+    field: str, value: object, told: str, tmp_path: Path
+) -> None:
+    Store(tmp_path).keep(execute(toys.HOLDS, "quick", 0))
+    (file,) = tmp_path.glob("quick/*/verdict.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {field: value}))
+    with pytest.raises(LoadingError, match=r"verdict\.json") as caught:
+        read_verdicts(tmp_path)
+    assert told in str(caught.value)

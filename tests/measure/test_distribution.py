@@ -104,3 +104,12 @@ X = torch.arange(10.0)
 def test_refuses(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_tails_of_values_that_are_mostly_zero_have_no_scale_and_no_index() -> None:
+    sparse = torch.zeros(1000)
+    sparse[:20] = torch.randn(20, generator=torch.Generator().manual_seed(0))
+    found = tails(sparse)
+    assert found.scale.isnan()
+    assert found.extreme_ratio.isnan()
+    assert found.tail_index.isnan()

@@ -345,3 +345,8 @@ def test_what_is_refused(change, error, message):
 def test_refused_parameters(change, message):
     with pytest.raises(ValueError, match=message):
         Parameters(**change)
+
+
+def test_a_batch_whose_gram_matrix_does_not_fit_is_refused_before_it_is_made() -> None:
+    with pytest.raises(MemoryError, match="the Gram matrix of 3000000 points: give fewer"):
+        random_network(torch.ones(3_000_000, 1), 4, 1, recenter=True, rescale=False)

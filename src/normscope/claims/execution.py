@@ -76,10 +76,18 @@ def command_of(claim: str, scale: Scale, seed: int) -> str:
 
 
 def reduced(claim: Claim, scale: Scale) -> str:
-    """In what a scale is smaller than the paper's: "width 512 (paper 4096)"; empty where nothing differs."""
-    paper = claim.sizes["paper"]
-    differing = {name: value for name, value in claim.sizes[scale].items() if paper.get(name) != value}
-    return ", ".join(f"{name} {_short(value)} (paper {_short(paper.get(name))})" for name, value in differing.items())
+    """In what a scale is smaller than the largest: "width 512 (largest scale 4096)"; empty where nothing is.
+
+    The largest scale has the paper's sizes where it prints them, and else ours.
+    """
+    largest = claim.sizes["paper"]
+    smaller = {name: value for name, value in claim.sizes[scale].items() if _is_smaller(value, largest.get(name))}
+    return ", ".join(f"{name} {_short(v)} (largest scale {_short(largest.get(name))})" for name, v in smaller.items())
+
+
+def _is_smaller(value: Any, other: Any) -> bool:
+    numbers = isinstance(value, int | float) and isinstance(other, int | float)
+    return bool(value < other) if numbers else bool(value != other)
 
 
 def _short(value: Any) -> str:

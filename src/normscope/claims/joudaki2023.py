@@ -94,7 +94,7 @@ def _draw_bound(measurement: Measurement, ax: Axes) -> None:
 BOUND: Final = Claim(
     id="joudaki2023.isometry",
     paper=PAPER,
-    result="Theorem on layer normalization with a non-linearity",
+    result="Theorem on layer normalization with a non-linearity, in the form derived in docs/lineage.md",
     statement="With layer normalization and a non-linearity the isometry gap falls to 0 at least as fast as β₀^(−l) "
     "takes 1/μ − 1 down, μ the smallest eigenvalue of the cosines.",
     method="Isometry gap behind every layer, of networks (each layer drawn by its exact law) and at infinite width, "

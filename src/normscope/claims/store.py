@@ -122,7 +122,10 @@ def read_verdict(place: Path) -> Verdict:
         with reading(numbers):
             measurement = Measurement.from_json(json.loads(numbers.read_bytes()))
     with reading(file):
-        return Verdict.from_json(json.loads(file.read_bytes()), measurement)
+        verdict = Verdict.from_json(json.loads(file.read_bytes()), measurement)
+        if (verdict.scale, verdict.id) != (place.parent.name, place.name):  # they lead to the other files
+            raise ValueError(f"it is of {verdict.id} at {verdict.scale} scale")
+        return verdict
 
 
 def read_figure(folder: str | os.PathLike[str], verdict: Verdict, kind: str = "svg") -> bytes | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
-from normscope.claims.claim import Scale
+from normscope.claims.claim import SCALES, Scale
 from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Expected, Part
@@ -37,7 +37,7 @@ class Verdict:
         parts: what was measured, against what was expected; the first is the headline. Empty if it did not run.
         scale: "quick", "full" or "paper".
         sizes: the parameters at that scale.
-        reduced: in what the run was smaller than the paper's; empty at the paper's sizes.
+        reduced: in what the run was smaller than at the largest scale; empty if in nothing.
         seed: of the whole run.
         seconds: how long it took.
         command: what makes it again.
@@ -119,6 +119,12 @@ class Verdict:
         names = {f.name for f in fields(cls)} - {"measurement", "parts"}
         if missing := sorted(names - set(told)):
             raise ValueError(f"the verdict is incomplete: {missing[0]} is missing")
+        if told["scale"] not in SCALES or told["status"] not in STATUSES:
+            raise ValueError(f"no verdict has scale {told['scale']!r} and status {told['status']!r}")
+        shapes: dict[str, type | tuple[type, ...]] = {"sizes": dict, "versions": dict, "seconds": (int, float)}
+        for name, kind in shapes.items():
+            if not isinstance(told[name], kind):
+                raise ValueError(f"{name} of the verdict is {told[name]!r}")
         parts = tuple(map(Part.from_json, told["parts"]))
         return cls(**{name: told[name] for name in names}, parts=parts, measurement=measurement)
 

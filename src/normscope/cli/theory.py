@@ -26,7 +26,9 @@ def theory(
     n: Annotated[int, Option(help="Batch size, up to 10⁶.")] = 32,
     recenter: Annotated[bool, Option("--recenter/--no-recenter", help="Subtract the mean over the batch.")] = True,
     rescale: Annotated[bool, Option("--rescale/--no-rescale", help="Divide by the scale over the batch.")] = True,
-    activation: Annotated[str, Option(help="relu, leaky_relu:SLOPE, abs, linear, erf, tanh, gelu, …")] = "relu",
+    activation: Annotated[
+        str, Option(help="relu, leaky_relu:SLOPE, abs, linear, erf; tanh, gelu, … take minutes.")
+    ] = "relu",
     slope: Annotated[float | None, Option(help="Leaky ReLU of this slope for x < 0.")] = None,
     sizes: Annotated[
         str | None, Option(metavar="4,28", help="Sizes of groups of exchangeable points to search, instead of all.")
@@ -57,6 +59,8 @@ def theory(
             raise Failure("--phase has batch sizes and groups of its own: leave out --sizes and --basins")
         if basins is not None and n > _MOST_FOLLOWED:
             raise Failure(f"--basins follows whole Gram matrices: --n is at most {_MOST_FOLLOWED} with it, got {n}")
+        if latex and basins is not None:
+            raise Failure("--latex has no table of --basins: leave out one of them")
         if digits and basins is None:
             raise Failure("--digits says what --basins are counted of: give --basins BATCHES too")
         request = Request(n, recenter, rescale, activation, slope, parse_sizes(sizes), phase)
@@ -71,9 +75,9 @@ def theory(
             result = json_format.dumps(answer.numbers(), indent=2, allow_nan=False)
         else:
             result = "\n".join(answer.latex() if latex else answer.text(width()))
+        print_result(result)  # first: where there is nothing to draw there is an answer all the same
         if plot is not None:
             _draw(answer, plot)
-    print_result(result)
     if plot is not None and not json and not latex:
         print_result(f"\nWrote {Path(plot).resolve()}.")
 

@@ -20,7 +20,10 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="CLAIM", help="Ids, papers or patterns: nachum2024, '*.gradient*'. All by default."),
     ] = None,
-    scale: Annotated[str, Option(help="quick (minutes), full (under an hour) or paper (the papers' sizes).")] = "quick",
+    scale: Annotated[
+        str,
+        Option(help="quick (minutes), full (under an hour) or paper (the papers' sizes, or our largest)."),
+    ] = "quick",
     output: Annotated[
         str, Option(metavar="DIR", help="Where verdicts, numbers and figures are kept; a run goes on from there.")
     ] = "claims",

@@ -60,7 +60,8 @@ def tails(x: Tensor, *, tail: float = 0.05) -> Tails:
         tail: share of the largest |x| that the tail index is estimated from.
 
     Returns:
-        `Tails`; NaN (0/0) where all values are the same, all NaN when one of ``x`` is NaN or infinite.
+        `Tails`; NaN where half of the values are the same (no scale), and the tail index where so few differ from zero
+        that the tail reaches it; all NaN when one of ``x`` is NaN or infinite.
 
     Raises:
         TypeError: ``x`` is not real floating point.
@@ -80,6 +81,7 @@ def tails(x: Tensor, *, tail: float = 0.05) -> Tails:
         return Tails(*(torch.full((), torch.nan, dtype=torch.float64, device=x.device) for _ in Tails._fields))
     octile = [_quantile(values, k / 8) for k in range(8)]
     quartiles = octile[6] - octile[2]
+    quartiles = torch.where(quartiles > 0, quartiles, torch.nan)
     kurtosis = (octile[7] - octile[5] + octile[3] - octile[1]) / quartiles
     ratio = (_quantile(values, 0.975) - _quantile(values, 0.025)) / quartiles
     scale = quartiles / 1.3489795003921634
@@ -125,4 +127,5 @@ def _quantile(ordered: Tensor, q: float) -> Tensor:
 def _hill(ordered: Tensor, tail: float) -> Tensor:
     sizes = ordered.abs().sort(descending=True).values
     k = min(max(1, round(tail * len(sizes))), len(sizes) - 1)
-    return 1 / (sizes[:k].log() - sizes[k].log()).mean()
+    index = 1 / (sizes[:k].log() - sizes[k].log()).mean()
+    return torch.where(sizes[k] > 0, index, torch.nan)

@@ -62,7 +62,7 @@ def sums(verdicts: Sequence[Verdict]) -> str:
     seeds = sorted({v.seed for v in verdicts})
     told += f". Scale {', '.join(scales)}; seed {', '.join(map(str, seeds))}."
     if any(v.reduced for v in verdicts):
-        told += " Smaller than the papers' sizes: the verdict of each claim says in what."
+        told += " Smaller than at the largest scale: the verdict of each claim says in what."
     return told
 
 

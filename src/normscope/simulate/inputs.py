@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from normscope.measure import gram as gram_of
+from normscope.simulate.memory import ensure_fits
 from normscope.simulate.roots import symmetric_root
 from normscope.simulate.state import State
 
+_COPIES = 4  # of it, while it is made, and decomposed
 _ROUNDING = 1e-6  # of a Gram matrix that somebody computed in float32
 
 
@@ -30,6 +32,8 @@ def initial_state(inputs: Any, is_gram: bool | None, *, keep: bool, dtype: torch
         TypeError: not a matrix of real numbers.
     """
     x = _matrix(inputs, device)
+    n = len(x)
+    ensure_fits({f"the Gram matrix of {n} points: give fewer": _COPIES * x.element_size() * n**2}, device)
     size = x.abs().amax()
     if not bool(size.isfinite()):
         raise ValueError("inputs hold numbers that are not finite: remove these points first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from normscope import data, models
 from normscope.claims.claim import Claim, Criterion
+from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import BLUE, PAPER, RED, SCORE, at_the_end, children, described, has_odd_point
 from normscope.claims.parts import Part, at_least
@@ -59,7 +61,9 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
     if not had:
         return [
             at_least(
-                "no network had an odd point before training", proportion(0, 1, criterion.confidence), limits["share"]
+                "no network had an odd point before training",
+                Estimate(math.nan, math.nan, math.nan, criterion.confidence),
+                limits["share"],
             )
         ]
     found = proportion(kept, had, criterion.confidence)
