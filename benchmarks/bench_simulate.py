@@ -14,6 +14,7 @@ import multiprocessing
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -75,8 +76,8 @@ def against_weights(width: int, rounds: int) -> None:
         for name, (rc, rs) in COMBINATIONS.items():
             times = rounds_of(
                 {
-                    "law": lambda x=x, rc=rc, rs=rs: layer_seconds(x, width, "law", 200, rc, rs),  # type: ignore[misc]
-                    "weights": lambda x=x, rc=rc, rs=rs: layer_seconds(x, width, "weights", 3, rc, rs),  # type: ignore[misc]
+                    "law": partial(layer_seconds, x, width, "law", 200, rc, rs),
+                    "weights": partial(layer_seconds, x, width, "weights", 3, rc, rs),
                 },
                 rounds,
             )
@@ -96,8 +97,8 @@ def against_normals(width: int, rounds: int) -> None:
         for name, (rc, rs) in COMBINATIONS.items():
             times = rounds_of(
                 {
-                    "law": lambda x=x, rc=rc, rs=rs: layer_seconds(x, width, "law", 2, rc, rs),  # type: ignore[misc]
-                    "normals": lambda n=n: normals_seconds(n, width),  # type: ignore[misc]
+                    "law": partial(layer_seconds, x, width, "law", 2, rc, rs),
+                    "normals": partial(normals_seconds, n, width),
                 },
                 rounds,
             )

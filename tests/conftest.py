@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 import torch
@@ -13,6 +15,15 @@ hypothesis.settings.load_profile("ci")
 
 # the workers of pytest-xdist share the cores: more threads than that only get in each other's way
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_browser() -> Iterator[None]:
+    """The browser of this process is ended with it."""
+    from reference import browser
+
+    yield
+    browser.close()
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from normscope.cli.app import run
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -30,22 +31,25 @@ def test_readme_has_examples() -> None:
     assert len(blocks(ROOT / "README.md", "python")) >= 4
 
 
-def test_command_line_examples_run(tmp_path: Path) -> None:
+def test_command_line_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every `normscope` command of the README is accepted, at a smaller size where it would take long."""
     commands = [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
     normscope = [shlex.split(line.split(">")[0]) for line in commands if line.startswith("normscope ")]
     assert len(normscope) >= 3
     small = {
         "report": ["--depth", "3", "--width", "8", "--batch", "8", "--resnet-depth", "8"],
-        "inspect": ["--batch", "4"],
+        "inspect": ["--batch", "10"],
         "theory": [],
         "verify": [],
+        "partition": ["--max-regions", "4000"],
     }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     for words in normscope:
         extra = [] if "--help" in words else small[words[1]]
-        program = [sys.executable, "-c", "from normscope.cli import main; main()"]
-        done = subprocess.run([*program, *words[1:], *extra], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        assert run([*words[1:], *extra]) == 0, (words, capsys.readouterr().err)
 
 
 def test_make_targets_of_the_documents_exist() -> None:

@@ -11,13 +11,16 @@ import pytest
 
 import normscope as ns
 
-ROOMS = ["claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing"]
+ROOMS = ["claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "spline", "theory", "tracing"]
 
 
 def test_public_names_of_the_design_are_there() -> None:
     names = [
         "nn.DecomposedBatchNorm1d", "nn.DecomposedBatchNorm2d", "nn.DecomposedBatchNorm3d", "nn.convert",
         "nn.functional", "trace", "Trace", "models.mlp", "models.cifar_resnet", "measure.gram",
+        "probe_gradients", "loss_along_gradient", "gradient_step", "replay_update", "minibatch_noise",
+        "weight_spectra", "product_spectrum", "spline.partition", "spline.boundary_distance", "spline.local_complexity",
+        "theory.GramMap", "simulate.random_network", "claims.verify",
     ]  # fmt: skip
     for name in names:
         value: object = ns
@@ -33,6 +36,13 @@ def test_every_public_name_is_documented(room: str) -> None:
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isfunction(value):
             assert inspect.getdoc(value), f"normscope.{room}.{name}"
+
+
+def test_every_name_at_the_top_is_there() -> None:
+    assert sorted(ns.__all__) == ns.__all__
+    for name in ns.__all__:
+        assert getattr(ns, name) is not None
+    assert ns.probe_gradients is ns.tracing.probe_gradients
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

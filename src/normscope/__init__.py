@@ -9,28 +9,59 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-_ROOMS = ("claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "theory", "tracing")
-_NAMES = {"Trace": "tracing", "trace": "tracing"}
+_ROOMS = ("claims", "data", "loading", "measure", "models", "nn", "report", "simulate", "spline", "theory", "tracing")
+_NAMES = dict.fromkeys(
+    (
+        "Trace",
+        "gradient_step",
+        "loss_along_gradient",
+        "minibatch_noise",
+        "probe_gradients",
+        "product_spectrum",
+        "replay_update",
+        "trace",
+        "weight_spectra",
+    ),
+    "tracing",
+)
 
 __all__ = [
     "Trace",
     "__version__",
     "claims",
     "data",
+    "gradient_step",
     "loading",
+    "loss_along_gradient",
     "measure",
+    "minibatch_noise",
     "models",
     "nn",
+    "probe_gradients",
+    "product_spectrum",
+    "replay_update",
     "report",
     "simulate",
+    "spline",
     "theory",
     "trace",
     "tracing",
+    "weight_spectra",
 ]
 
 if TYPE_CHECKING:
-    from normscope import claims, data, loading, measure, models, nn, report, simulate, theory, tracing
-    from normscope.tracing import Trace, trace
+    from normscope import claims, data, loading, measure, models, nn, report, simulate, spline, theory, tracing
+    from normscope.tracing import (
+        Trace,
+        gradient_step,
+        loss_along_gradient,
+        minibatch_noise,
+        probe_gradients,
+        product_spectrum,
+        replay_update,
+        trace,
+    )
+    from normscope.tracing.weight_spectra import weight_spectra
 
     __version__: str
 

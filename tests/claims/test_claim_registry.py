@@ -80,7 +80,11 @@ def test_every_claim_is_said_in_whole_sentences() -> None:
 
 
 def test_all_together_keep_to_the_time_that_was_promised() -> None:
-    """On two cores: quick under 3 minutes, full under 40, by what each is expected to take on one core."""
+    """On two cores: quick under 3 minutes, full under 40, by what each is expected to take on one core.
+
+    Claims of one observation take the time of one.
+    """
     for scale, minutes in (("quick", 3), ("full", 40)):
-        assert sum(claim.seconds[scale] for claim in all_claims()) <= 2 * 60 * minutes
+        seconds = {claim.observation or claim.id: claim.seconds[scale] for claim in all_claims()}
+        assert sum(seconds.values()) <= 2 * 60 * minutes
     assert set(SCALES) == {"quick", "full", "paper"}

@@ -25,6 +25,7 @@ from normscope.claims import (
     yang2019,
 )
 from normscope.claims.drawing import draw
+from normscope.claims.joudaki2023 import layers as joudaki_layers
 from normscope.claims.registry import select
 from reference import lineage as reference
 
@@ -34,6 +35,7 @@ TINY: dict[str, dict[str, Any]] = {
     daneshmand2021.PLATEAU.id: {"points": 3, "widths": (8, 16, 64), "depth": 6, "networks": 4},
     daneshmand2021.TWO_POINTS.id: {"width": 8, "depth": 5, "networks": 4},
     joudaki2023.BOUND.id: {"points": 3, "cosine": 0.5, "width": 256, "depth": 4, "networks": 3},
+    joudaki2023.DECAY.id: {"points": 3, "cosine": 0.5, "width": 256, "depth": 4, "networks": 3},
     joudaki2023.STRENGTH.id: {"points": 3, "cosine": 0.8, "width": 512, "small": 0.05, "depth": 20, "networks": 3},
     joudaki2023.NORMALIZATION.id: {"points": 4, "width": 16, "batches": 5},
     meterez2024.GAP.id: {"width": 5, "depth": 8, "networks": 3},
@@ -158,7 +160,10 @@ def test_rank_that_grows_too_slowly_or_does_not_collapse_does_not_hold() -> None
         for t in (0, 20)
     ]
     good = Measurement(pd.DataFrame(rows))
-    slow = lambda t: t.assign(rank=(t["rank"] ** 0.7).where(t["rescale"], t["rank"]))  # noqa: E731
+
+    def slow(t: pd.DataFrame) -> pd.DataFrame:
+        return t.assign(rank=(t["rank"] ** 0.7).where(t["rescale"], t["rank"]))
+
     assert fails(claim, good, slow) == [False, True]
     assert fails(claim, good, lambda t: t.assign(rank=t["rank"].where(t["rescale"], 1.5))) == [True, False]
 
@@ -170,7 +175,7 @@ def test_layers_by_their_law_are_layers_with_drawn_weights() -> None:
     """Mean cosine and gap behind two layers: five standard errors of the difference, by chance 6e-7 of all seeds."""
     start = torch.full((3, 3), 0.6, dtype=torch.float64).fill_diagonal_(1.0)
     width, networks, rng = 12, 1500, np.random.default_rng(0)
-    law = list(joudaki2023._layers(start, "gelu", width, 2, networks, 0))[-1]
+    law = list(joudaki_layers.drawn_layers(start, "gelu", width, 2, networks, 0))[-1]
     drawn = []
     for _ in range(networks):
         x = np.linalg.cholesky(start.numpy())
@@ -188,8 +193,8 @@ def test_layers_by_their_law_are_layers_with_drawn_weights() -> None:
 
 def test_wide_layers_are_the_series_of_the_paper() -> None:
     """κ(ρ) = Σ_(k>=1) c_k² ρ^k / Σ_(k>=1) c_k²."""
-    for phi in joudaki2023._ACTIVATIONS:
-        _, after = joudaki2023._wide_layers(3, 0.4, phi, 1)
+    for phi in joudaki_layers.ACTIVATIONS:
+        _, after = joudaki_layers.wide_layers(3, 0.4, phi, 1)
         squares = theory.hermite_coefficients(phi, 40).coefficients ** 2
         second = theory.hermite_coefficients(phi, 0).second_moment - squares[0]
         expected = (squares[1:] * 0.4 ** np.arange(1, 41)).sum() / second
@@ -218,6 +223,24 @@ def test_a_gap_beyond_its_bound_does_not_hold() -> None:
     assert [part.holds for part in judge(isometry(0.9, 0.9))] == [True, True]
     assert [part.holds for part in judge(isometry(1.1, 0.9))] == [False, True]
     assert [part.holds for part in judge(isometry(0.9, 1.0001))] == [True, False]
+
+
+def test_a_gap_that_decays_more_slowly_than_its_strength_does_not_hold() -> None:
+    def decaying(drawn: float, limit: float) -> Measurement:
+        rows = [
+            {"network": k, "depth": t, "phi": "relu", "beta": 1.25, "bound": 1.0, "gap": 2 * unit * factor**t}
+            for k, unit in zip(range(-1, 10), noise(11), strict=True)
+            for factor in [(limit if k < 0 else drawn) / 1.25]
+            for t in range(4)
+        ]
+        # below the floor nothing counts
+        return Measurement(pd.DataFrame([*rows, {**rows[-1], "depth": 30, "gap": 1.0}]))
+
+    judge = joudaki2023.DECAY.judge
+    assert [part.holds for part in judge(decaying(0.9, 0.9))] == [True, True]
+    assert [part.holds for part in judge(decaying(1.1, 0.9))] == [False, True]
+    assert [part.holds for part in judge(decaying(0.9, 1.001))] == [True, False]
+    assert judge(decaying(1.1, 0.9))[0].measured.value == pytest.approx(1.1**3)
 
 
 def test_another_order_of_strengths_does_not_hold() -> None:
@@ -285,8 +308,13 @@ def test_gradients_that_grow_or_do_not_are_told_apart() -> None:
         for k, unit in enumerate(noise(10, d))
     ]
     good = Measurement(pd.DataFrame(rows), {"width": 32, "mean_field": 0.015})
-    explode = lambda t: t.assign(log_norm=t["log_norm"] + 0.01 * t["depth"])  # noqa: E731
-    vanish = lambda t: t.assign(log_norm=t["log_norm"] - 0.01 * t["depth"])  # noqa: E731
+
+    def explode(t: pd.DataFrame) -> pd.DataFrame:
+        return t.assign(log_norm=t["log_norm"] + 0.01 * t["depth"])
+
+    def vanish(t: pd.DataFrame) -> pd.DataFrame:
+        return t.assign(log_norm=t["log_norm"] - 0.01 * t["depth"])
+
     assert fails(claim, good, explode) == [False, True]
     assert fails(claim, good, vanish) == [False, False]
 
@@ -316,7 +344,10 @@ def test_a_cosine_beside_theory_does_not_hold() -> None:
         for t, expected in ((0, 0.0), (9, theory.symmetric_cosine(n)))
     ]
     good = Measurement(pd.DataFrame(rows))
-    off = lambda t: t.assign(within=t["within"] + 0.02 * (t["batch"] == 8))  # noqa: E731
+
+    def off(t: pd.DataFrame) -> pd.DataFrame:
+        return t.assign(within=t["within"] + 0.02 * (t["batch"] == 8))
+
     assert fails(claim, good, off) == [False, True, True, True]
 
 
@@ -357,7 +388,10 @@ def test_growth_beside_theory_does_not_hold() -> None:
         for phi in ("relu", "linear") for how, n in (("law", 8), ("law", 32), ("autograd", 32))
     ]  # fmt: skip
     good = Measurement(pd.concat(tables))
-    off = lambda t: t.assign(growth=t["growth"] + 0.03 * ((t["phi"] == "linear") & (t["batch"] == 8)))  # noqa: E731
+
+    def off(t: pd.DataFrame) -> pd.DataFrame:
+        return t.assign(growth=t["growth"] + 0.03 * ((t["phi"] == "linear") & (t["batch"] == 8)))
+
     assert fails(claim, good, off) == [True, True, True, False, True, True]
 
 

@@ -18,13 +18,16 @@ from normscope.claims.nachum2024 import CLAIMS
 from normscope.claims.nachum2024.prediction import predictors
 from normscope.claims.nachum2024.shape import ideal_gram, ideal_points, lasting_point
 from normscope.claims.nachum2024.single_layer import two_groups
-from normscope.claims.nachum2024.watching import batch_of, children, share, watch, watch_many
+from normscope.claims.nachum2024.watching import NORMS, batch_of, children, share, watch, watch_many
 
 BY_NAME = {claim.id.partition(".")[2]: claim for claim in CLAIMS}
 _DEEP = {"n": 8, "width": 32, "depth": 6, "networks": 2}
 TINY: dict[str, dict[str, Any]] = {
     "odd-point": {**_DEEP, "batch": "gaussian"},
     "odd-point-digits": {**_DEEP, "batch": "digits"},
+    "two-stages": {"n": 5, "width": 32, "depths": (0, 2, 4), "networks": 3},
+    "spectra": {"n": 5, "width": 256, "depths": (0, 1, 3), "networks": 3},
+    "phase-diagram": {"ns": (4, 5, 8, 9, 10, 11), "widths": (16, 32), "depth": 10, "networks": 4},
     "cluster-shape": {"n": 32, "width": 256, "depth": 120, "networks": 3, "batch": "gaussian"},
     "shape-theory": {"ns": (8, 12, 16), "widths": (512,), "depth": 20, "networks": 3},
     "ideal-attracts": {"n": 8, "width": 32, "depth": 3, "deviations": (1e-4, 1e-3, 1e-2), "networks": 3},
@@ -34,8 +37,8 @@ TINY: dict[str, dict[str, Any]] = {
     "invariance": {"n": 6, "width": 64, "depth": 3, "networks": 2},
     "combinations": _DEEP,
     "full-norm": {"ns": (6, 8, 10), "width": 32, "depth": 6, "networks": 2},
-    "breakaway-width": {"ns": (8, 9, 10), "widths": (16, 32, 64), "depth": 20, "networks": 2},
-    "breakaway-batch": {"ns": (8, 9, 10), "widths": (16, 32, 64), "depth": 20, "networks": 2},
+    "breakaway-width": {"ns": (8, 9, 10), "widths": (16, 32, 64), "depth": 20, "networks": 2, "score": 0.5},
+    "breakaway-batch": {"ns": (8, 9, 10), "widths": (16, 32, 64), "depth": 20, "networks": 2, "score": 0.5},
     "which-point": {"n": 16, "width": 64, "depth": 80, "batches": 4},
     "activations": _DEEP,
     "convolution": {"n": 4, "width": 2, "depth": 2, "networks": 2},
@@ -130,8 +133,63 @@ def _which(far_is_odd: bool, agree: bool) -> Measurement:
         for batch in range(30):
             for point in range(8):
                 odd = point == (7 if far_is_odd else batch % 8)
-                rows.append({"kind": kind, "batch": batch, "distance": point, "odd": odd, "odd_again": odd and agree})
+                rows.append(
+                    {
+                        "kind": kind,
+                        "batch": batch,
+                        "distance": point,
+                        "odd": odd,
+                        "odd_again": odd and agree,
+                        "score": 0.9,
+                    }
+                )
     return Measurement(pd.DataFrame(rows))
+
+
+def _some_without(measurement: Measurement) -> Measurement:
+    """In twenty of the thirty batches one network has no odd point, and nothing else of what the others say."""
+    table = measurement.table
+    lost = table["batch"] >= 10
+    return Measurement(table.assign(score=table["score"].mask(lost, 0.4), odd_again=table["odd_again"] | lost))
+
+
+def _stages(spread: float = 0.3, early: float = 0.05, mean: float = 0.3, others: float = 0.05) -> Measurement:
+    """Two cosines a network and depth, ``spread`` their standard deviation."""
+    rows = [
+        {"norm": norm, "network": k, "depth": depth, "cosine": centre + sign * deviation * (1 + k / 1000)}
+        for norm in NORMS
+        for depth, centre, deviation in (
+            (0, 0.0, 0.1),
+            (10, mean, early),
+            (60, 0.5, spread if norm == "RC+ReLU" else others),
+        )
+        for k in range(20)
+        for sign in (-1, 1)
+    ]
+    return Measurement(pd.DataFrame(rows), {"n": 16, "early": 10, "theory": 0.3})
+
+
+def _phases(lost: float = 0.1, kept: float = 0.4) -> Measurement:
+    cells = [_scores(kept if n > 6 else lost, n=n, width=64) for n in (4, 5, 6, 7, 8, 12, 16, 32)]
+    narrow = [_scores(0.3, n=n, width=8) for n in (4, 32)]  # is not judged
+    return Measurement(pd.concat([*cells, *narrow]), {"birth": 6.107, "depth": 9})
+
+
+def _spectra(largest: float = 0.0, smallest: float = 0.1) -> Measurement:
+    rows = [
+        {
+            "norm": norm,
+            "network": k,
+            "depth": 5,
+            "order": order,
+            "theory": 0.2,
+            "eigenvalue": 0.2 * np.exp(shift + k / 1000),
+        }
+        for norm in NORMS
+        for order, shift in ((1, largest), (2, 9.0), (3, smallest))
+        for k in range(9)
+    ]
+    return Measurement(pd.DataFrame(rows), {"n": 3})
 
 
 def _trained(after: float) -> Measurement:
@@ -172,6 +230,15 @@ CASES: list[tuple[str, Callable[[], Measurement], Callable[[], Measurement]]] = 
     ),
     ("breakaway-batch", lambda: _breakaway("n", "width", 0.5), lambda: _breakaway("n", "width", -0.5)),
     ("which-point", lambda: _which(True, agree=False), lambda: _which(True, agree=True)),
+    ("which-point", lambda: _some_without(_which(True, agree=False)), lambda: _some_without(_which(True, agree=True))),
+    ("two-stages", _stages, lambda: _stages(spread=0.15)),
+    ("two-stages", _stages, lambda: _stages(early=0.15)),
+    ("two-stages", _stages, lambda: _stages(mean=0.36)),
+    ("two-stages", _stages, lambda: _stages(others=0.15)),
+    ("phase-diagram", _phases, lambda: _phases(lost=0.3)),
+    ("phase-diagram", _phases, lambda: _phases(kept=0.2)),
+    ("spectra", _spectra, lambda: _spectra(largest=0.06)),
+    ("spectra", _spectra, lambda: _spectra(smallest=-0.35)),
     ("which-point", lambda: _which(True, agree=False), lambda: _which(False, agree=False)),
     ("activations", lambda: _by("kind", _ACTIVATIONS), lambda: _by("kind", {**_ACTIVATIONS, "tanh": 0.6})),
     ("activations", lambda: _by("kind", _ACTIVATIONS), lambda: _by("kind", {**_ACTIVATIONS, "gelu": 0.4})),

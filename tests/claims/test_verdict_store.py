@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from matplotlib import image
 
-from normscope.claims import Claim, Store, read_figure, read_verdicts
+from normscope.claims import Claim, Store, read_figure, read_verdicts, verify
 from normscope.claims.execution import Done, execute
 from normscope.loading import LoadingError
 from reference import toy_claims as toys
@@ -52,6 +52,46 @@ def test_without_pyarrow_there_is_json(tmp_path: Path, monkeypatch: pytest.Monke
     Store(tmp_path).keep(HOLDS)
     assert not (tmp_path / PLACE / "numbers.parquet").exists()
     assert (tmp_path / PLACE / "numbers.json").exists()
+
+
+def test_what_an_optional_extra_was_missing_for_is_made_from_the_kept_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "measured"
+    claim = replace(
+        toys.HOLDS, sizes={scale: {"samples": 100, "log": str(log)} for scale in ("quick", "full", "paper")}
+    )
+    with monkeypatch.context() as without:
+        without.setattr("normscope.claims.store.can_write_parquet", lambda: False)
+        without.setattr("normscope.claims.runner.can_draw", lambda: False)
+        (first,) = verify([claim], output=tmp_path / "out", jobs=1)
+    place = tmp_path / "out" / PLACE
+    assert {file.name for file in place.iterdir()} == {"verdict.json", "numbers.json"}
+    (again,) = verify([claim], output=tmp_path / "out", jobs=1)
+    assert again == first
+    assert len(log.read_text(encoding="utf-8").splitlines()) == 1
+    expected = execute(claim, "quick", 0, figures=True).figures
+    for kind, content in expected.items():
+        assert (place / f"figure.{kind}").read_bytes() == content
+    if importlib.util.find_spec("pyarrow") is not None:
+        table = pd.read_parquet(place / "numbers.parquet")
+        pd.testing.assert_frame_equal(table, again.measurement.table, check_exact=True)
+
+
+def test_what_is_there_is_not_made_again_and_a_figure_that_fails_stays_away(store: Store) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("cannot draw")
+
+    place = store.folder / PLACE
+    before = {file.name: file.stat().st_mtime_ns for file in place.iterdir()}
+    verdict = store.find(toys.HOLDS, "quick", 0)
+    store.complete(toys.HOLDS, verdict)
+    assert {file.name: file.stat().st_mtime_ns for file in place.iterdir()} == before
+    (place / "figure.png").unlink()
+    store.complete(replace(toys.HOLDS, figure=fails), verdict)
+    assert not (place / "figure.png").exists()
+    store.complete(toys.HOLDS, verdict)
+    assert (place / "figure.png").read_bytes() == HOLDS.figures["png"]
 
 
 def test_figures_are_a_picture_and_a_drawing_the_same_each_time(store: Store) -> None:

@@ -158,7 +158,7 @@ def test_a_process_keeps_to_its_threads_and_does_not_spin(monkeypatch: pytest.Mo
     process = Process(threads=1)
     try:
         claim = toys.toy("environment", toys.environment, sizes={})
-        done = process.run(Task(claim, "quick", 0, False))
+        (done,) = process.run(Task((claim,), "quick", 0, False))
     finally:
         process.close()
     assert done.measurement.scalars == {"threads": 1, "policy": "PASSIVE", "torch_threads": 1}

@@ -1,10 +1,45 @@
-"""Networks, losses and data of a user's, as files in a folder of the test's own."""
+"""Command lines in this process, which spares the import of torch; and networks of a user's, as files."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from normscope.cli.app import run
+
+
+class Done(NamedTuple):
+    """What a command left: of the same names as of a real process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """``normscope *arguments`` in a folder of the test's own. Each command has a test of a real process too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*arguments: str, columns: int | None = None) -> Done:
+        if columns is not None:
+            monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(sys, "argv", ["normscope", *arguments])
+        capsys.readouterr()
+        code = run(list(arguments))
+        return Done(code, *capsys.readouterr())
+
+    return call
+
 
 NETWORKS = """
 import torch
@@ -69,6 +104,10 @@ def make_loss(): return nn.CrossEntropyLoss()
 def bad_loss(outputs, targets): raise KeyError("lost")
 def vector_loss(outputs, targets): return outputs
 def nan_data(): return torch.full((8, 64), float("nan"))
+def labels_from_one():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(20, 64, generator=generator), torch.arange(20) % 10 + 1
+def nan_loss(outputs, targets): return (outputs * float("nan")).sum()
 def no_targets(): return torch.randn(8, 64)
 """
 

@@ -1,4 +1,4 @@
-"""The command line as real processes: what is printed where, exit codes, what is left on the disk."""
+"""The command line, much of it as real processes: what is printed where, exit codes, what is left on the disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,11 +33,12 @@ def test_report_writes_the_page_and_says_where(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [entry.name for entry in tmp_path.iterdir()] == ["page.html"]
     assert "mlp, norm none" in done.stderr
-    assert "100%" in done.stderr
+    assert "100%" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith("left 0:00:00")
 
 
-def test_json_alone_is_on_stdout(tmp_path: Path) -> None:
-    done = normscope("report", *SMALL, "--norm", "none", "--seed", "2", "--json", cwd=tmp_path)
+def test_json_alone_is_on_stdout(command: Any, tmp_path: Path) -> None:
+    done = command("report", *SMALL, "--norm", "none", "--seed", "2", "--json")
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout)
     assert numbers["report"] == "report.html"
@@ -45,36 +47,47 @@ def test_json_alone_is_on_stdout(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").exists()
 
 
-def test_the_command_on_the_page_makes_the_same_numbers(tmp_path: Path) -> None:
-    first = normscope("report", *SMALL, "--norm", "recenter", "--json", cwd=tmp_path)
+def test_the_command_on_the_page_makes_the_same_numbers(command: Any, tmp_path: Path) -> None:
+    first = command("report", *SMALL, "--norm", "recenter", "--json")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    command = page.split("<code>")[1].split("</code>")[0].split()
-    assert command[0] == "normscope"
-    again = normscope(*command[1:], "--json", cwd=tmp_path)
+    told = page.split("<code>")[1].split("</code>")[0].split()
+    assert told[0] == "normscope"
+    again = command(*told[1:], "--json")
     assert json.loads(again.stdout) == json.loads(first.stdout)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["report", "--model", "mpl"], "--model mpl: not known; choose from mlp, resnet"),
-        (["report", "--norm", "bach"], "--norm bach: not known; choose from batch, recenter, rescale, none"),
-        (["report", "--batch", "1"], "--batch 1: a batch has at least 4 samples"),
-        (["report", "--depth", "0"], "--depth 0: a network has at least 1 hidden layer"),
-        (["report", "--depth", "many"], "'--depth': "),
-        (["report", "--output", "nowhere/report.html"], "cannot write nowhere/report.html: there is no folder nowhere"),
-        (["report", "--output", "."], "it is a folder"),
-        (["report", "--output", "report.html/"], "cannot write report.html/: it names a folder"),
-        (["report", "--output", "/dev/null"], "cannot write /dev/null: it is not a regular file"),
-        (["report", "--resnet-depth", "55"], "--resnet-depth 55: must be 6 m + 2"),
-        (["report", "--norm", "batch", "--norm", "none", "--norm", "batch"], "--norm batch: named twice"),
-        (["report", "--width", "100000000"], "GB are free: lower batch, depth, width or resnet_depth"),
-        (["report", "--colour"], "No such option: --colour"),
-        (["reprot"], "No such command 'reprot'"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_two(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = normscope(*arguments, cwd=tmp_path)
+BAD = [
+    (["report", "--model", "mpl"], "--model mpl: not known; choose from mlp, resnet"),
+    (["report", "--norm", "bach"], "--norm bach: not known; choose from batch, recenter, rescale, none"),
+    (["report", "--batch", "1"], "--batch 1: a batch has at least 4 samples"),
+    (["report", "--depth", "0"], "--depth 0: a network has at least 1 hidden layer"),
+    (["report", "--depth", "many"], "'--depth': "),
+    (["report", "--output", "nowhere/report.html"], "cannot write nowhere/report.html: there is no folder nowhere"),
+    (["report", "--output", "."], "it is a folder"),
+    (["report", "--output", "report.html/"], "cannot write report.html/: it names a folder"),
+    (["report", "--output", "/dev/null"], "cannot write /dev/null: it is not a regular file"),
+    (["report", "--resnet-depth", "55"], "--resnet-depth 55: must be 6 m + 2"),
+    (["report", "--norm", "batch", "--norm", "none", "--norm", "batch"], "--norm batch: named twice"),
+    (["report", "--width", "100000000"], "GB are free: lower batch, depth, width or resnet_depth"),
+    (["report", "--colour"], "No such option: --colour"),
+    (["reprot"], "No such command 'reprot'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD)
+def test_bad_input_is_one_line_and_exit_code_two(
+    command: Any, arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    assert_refused(command(*arguments), message, tmp_path)
+
+
+@pytest.mark.parametrize("row", [5, 11, 12, 13])
+def test_bad_input_of_a_real_process(row: int, tmp_path: Path) -> None:
+    arguments, message = BAD[row]
+    assert_refused(normscope(*arguments, cwd=tmp_path), message, tmp_path)
+
+
+def assert_refused(done: Any, message: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("normscope: ")
@@ -84,15 +97,15 @@ def test_bad_input_is_one_line_and_exit_code_two(arguments: list[str], message: 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_told(command: Any, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    done = normscope("report", *SMALL, "--output", str(tmp_path / "page.html"))
+    done = command("report", *SMALL, "--output", str(tmp_path / "page.html"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "Permission denied" in done.stderr
 
 
-def test_a_path_that_the_system_refuses_is_told(tmp_path: Path) -> None:
-    done = normscope("report", *SMALL, "--output", str(tmp_path / ("x" * 300 + ".html")))
+def test_a_path_that_the_system_refuses_is_told(command: Any, tmp_path: Path) -> None:
+    done = command("report", *SMALL, "--output", str(tmp_path / ("x" * 300 + ".html")))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "File name too long" in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -176,24 +189,38 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert "report" in done.stdout
 
 
-def test_the_bar_ends_full(tmp_path: Path) -> None:
-    done = normscope("report", *SMALL, "--norm", "none", cwd=tmp_path)
-    assert "100%" in done.stderr.splitlines()[-1]
-    assert done.stderr.splitlines()[-1].endswith("left 0:00:00")
+DEEP = ["--model", "mlp", "--norm", "none", "--depth", "400"]
+AT_WORK = """
+import pathlib, sys
+import normscope.report.study as study
+trace, started = study.trace, pathlib.Path(sys.argv.pop())
+def telling(*arguments, **keywords):
+    started.touch()
+    return trace(*arguments, **keywords)
+study.trace = telling
+from normscope.cli import main
+main()
+"""
 
 
-def test_an_interrupted_run_leaves_nothing_half_written(tmp_path: Path) -> None:
-    target = tmp_path / "page.html"
+def test_an_interrupted_run_leaves_nothing_half_written(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target, started = tmp_path / "page.html", tmp_path_factory.mktemp("at_work") / "started"
     target.write_text("the page of last week")
     process = subprocess.Popen(
-        [*NORMSCOPE, "report", "--model", "mlp", "--depth", "3000", "--output", str(target)],
+        [sys.executable, "-c", AT_WORK, "report", *DEEP, "--output", target, started],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
     )
-    time.sleep(6)  # well inside: the whole takes minutes
-    assert process.poll() is None
+    end = time.monotonic() + 100
+    while not started.exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(0.1)  # inside: its forward and backward pass take seconds
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 2

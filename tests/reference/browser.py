@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,9 +35,38 @@ def wait(done: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+_running: list[Any] = []  # the one browser of this process: starting it takes longer than most tests
+
+
 @contextmanager
-def opened(page: Path, size: str) -> Iterator[object]:
-    """A page in a browser of that size, once it has drawn."""
+def opened(page: Path, size: str) -> Iterator[Any]:
+    """A page in a browser of that size, once it has drawn. Loading it anew leaves nothing of the page of before."""
+    if not _running:
+        _running.append(_started())
+    driver = _running[0]
+    try:
+        width, height = SIZES[size]
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        driver.get("about:blank")
+        for log in ("browser", "performance"):
+            driver.get_log(log)  # of the page of before
+        driver.get(page.as_uri())
+        wait(lambda: driver.execute_script("return document.documentElement.dataset.ready === 'true'"))
+        driver.width = width  # innerWidth is no measure: a page that is too wide widens it on a phone
+        yield driver
+    except BaseException:
+        close()  # whatever state it is in
+        raise
+
+
+def close() -> None:
+    """End the browser, if there is one."""
+    while _running:
+        _running.pop().quit()
+
+
+def _started() -> Any:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -45,20 +75,10 @@ def opened(page: Path, size: str) -> Iterator[object]:
     for flag in FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    width, height = SIZES[size]
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "phone"}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    try:
-        driver.get(page.as_uri())
-        wait(lambda: driver.execute_script("return document.documentElement.dataset.ready === 'true'"))
-        driver.width = width  # innerWidth is no measure: a page that is too wide widens it on a phone
-        yield driver
-    finally:
-        driver.quit()
+    return webdriver.Chrome(options=options, service=Service(DRIVER))
 
 
-def assert_quiet(browser: object, page: Path) -> None:
+def assert_quiet(browser: Any, page: Path) -> None:
     """No error and no warning in the console, and no request to anywhere."""
     errors = [entry for entry in browser.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
     assert errors == []

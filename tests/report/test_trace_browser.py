@@ -124,7 +124,7 @@ def test_keys_slider_and_zoom(browser: object) -> None:
 
 def test_of_a_thousand_layers_only_those_in_sight_are_in_the_table(made: Callable[..., Trace], tmp_path: Path) -> None:
     path = tmp_path / "large.html"
-    path.write_text(render_trace(made(layers=1000, batch=64, channels=64)), encoding="utf-8")
+    path.write_text(render_trace(made(layers=1000, batch=8, channels=4)), encoding="utf-8")
     with opened(path, "desktop") as browser:
         assert len(browser.execute_script(FIRST)) < 60
         browser.execute_script("document.querySelector('.grid').scrollTop = 1e6")

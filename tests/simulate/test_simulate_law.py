@@ -9,6 +9,7 @@ criterion finds laws that are a little wrong is tested too.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -69,10 +70,10 @@ CASES = {
 }
 
 
-def sample(seed: int, method: str, **options: object) -> dict[str, torch.Tensor]:
+def sample(seed: int, method: str, **options: Any) -> dict[str, torch.Tensor]:
     """One number a network, by name."""
     options = {"width": WIDTH, "depth": DEPTH, "inputs": POINTS, "networks": NETWORKS, "gradients": True} | options
-    found = random_network(seed=seed, method=method, **options)  # type: ignore[arg-type]
+    found = random_network(seed=seed, method=method, **options)
     depth = len(found.depths) - 1
     upper = torch.triu_indices(N, N)
     values = {}

@@ -308,7 +308,7 @@ REFUSED = [
     ({"rescale": "yes"}, TypeError, "rescale must be True or False"),
     ({"scale": "max"}, ValueError, "scale must be 'auto', 'std' or 'rms'"),
     ({"residual": "around"}, ValueError, "residual must be None or one of activated, inside, projected"),
-    ({"branch_scale": float("nan")}, ValueError, "branch_scale must be finite"),
+    ({"branch_scale": float("nan")}, ValueError, "branch_scale must be a finite number, got nan"),
     ({"record": "cosine"}, ValueError, "record: unknown measure 'cosine'; choose from gram, mean_cosine"),
     ({"depths": [3]}, ValueError, r"depths: a network of depth 2 has the depths 0 \(its input\) to 2, got 3"),
     ({"depths": []}, ValueError, "got none"),
@@ -322,6 +322,18 @@ REFUSED = [
     ({"inputs": -torch.eye(3), "is_gram": True}, ValueError, "without negative eigenvalues"),
     ({"parameters": Parameters(weights="haar")}, ValueError, "law is that of Gaussian weights.* method='weights'"),
     ({"parameters": Parameters(weights="orthogonal")}, ValueError, "unknown weights 'orthogonal'; choose one of gauss"),
+    ({"device": "banana"}, ValueError, "^device 'banana': not known; choose 'cpu', 'cuda' or 'cuda:0'$"),
+    ({"device": 3}, TypeError, "device must be a name such as 'cpu' or 'cuda:0', or a torch.device, got an int"),
+    ({"device": "meta"}, ValueError, "device 'meta': random networks run on 'cpu' and 'cuda' only"),
+    ({"parameters": {"bias_std": 1.0}}, TypeError, r"parameters must be None or simulate.Parameters.*, got a dict"),
+    ({"parameters": 0}, TypeError, "got an int"),
+    ({"branch_scale": "1"}, ValueError, "branch_scale must be a finite number, got '1'"),
+    ({"gradients": "yes"}, TypeError, "gradients must be True or False, got 'yes'"),
+    ({"depths": 1}, TypeError, "depths must be whole numbers, such as .*, got 1"),
+    ({"depths": "ab"}, TypeError, "depths must be whole numbers, such as .*, got 'ab'"),
+    ({"record": 1}, TypeError, "record must be a name or several"),
+    ({"callback": 1}, TypeError, "callback must be a function of .*, got 1"),
+    ({"depth": 0.5}, TypeError, "depth must be an integer, got 0.5"),
     ({"parameters": Parameters(weights=3)}, TypeError, "weights must be a name or a function"),
     ({"activation": torch.exp, "inputs": POINTS * 1e3}, FloatingPointError, "features are not finite"),
 ]  # fmt: skip
@@ -340,11 +352,26 @@ def test_what_is_refused(change, error, message):
         ({"bias_std": -1.0}, "bias_std at least 0"),
         ({"gain": float("inf")}, "gain must be a finite number"),
         ({"shift": "1"}, "shift must be a finite number"),
+        ({"gain": True}, "gain must be a finite number, got True"),
     ],
 )
 def test_refused_parameters(change, message):
     with pytest.raises(ValueError, match=message):
         Parameters(**change)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "message"),
+    [
+        (0, "cuda", "^device 'cuda': torch finds no GPU here; leave device out to run on the CPU$"),
+        (2, "cuda:5", "^device 'cuda:5': there are 2 GPUs, numbered from 0; choose one of these$"),
+    ],
+)
+def test_a_gpu_that_is_not_there(gpus: int, device: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(ValueError, match=message):
+        random_network(**(GOOD | {"device": device}))
 
 
 def test_a_batch_whose_gram_matrix_does_not_fit_is_refused_before_it_is_made() -> None:

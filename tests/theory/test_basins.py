@@ -16,8 +16,9 @@ def test_each_batch_ends_where_iterating_it_ends() -> None:
     found = basins(RELU, grams)
     assert [p.kind for p in found.points] == ["symmetric", "odd"]
     assert 0 < found.counts[1] < 12  # both are there, or nothing is tested
-    for gram, where, outlier in zip(grams, found.reached, found.outlier, strict=True):
-        norms = np.sqrt(np.diagonal(RELU.iterate(gram, 1500)[-1]))
+    ends = RELU.iterate(grams, 1500)[-1]
+    for end, where, outlier in zip(ends, found.reached, found.outlier, strict=True):
+        norms = np.sqrt(np.diagonal(end))
         odd = norms.max() > 2 * np.median(norms)
         assert odd == (found.points[where].kind == "odd")
         assert outlier == (int(np.argmax(norms)) if odd else -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,9 +205,10 @@ def test_a_saddle_is_the_threshold_between_what_it_names(n: int) -> None:
     odd = of_kind(points, "odd", stable=True)
     assert saddle.between == (f"odd (1, {n - 1})", f"symmetric ({n},)")
     symmetric = layer.fixed_points(n, sizes=(n,))[0]
-    for toward, end in ((odd, odd), (symmetric, symmetric)):
-        start = 0.95 * saddle.gram + 0.05 * toward.gram
-        np.testing.assert_allclose(shape(layer.iterate(start, 1500)[-1]), shape(end.gram), atol=1e-6)
+    expected = [odd.gram, symmetric.gram]
+    starts_beside = np.array([0.95 * saddle.gram + 0.05 * toward for toward in expected])
+    for end, gram in zip(layer.iterate(starts_beside, 1500)[-1], expected, strict=True):
+        np.testing.assert_allclose(shape(end), shape(gram), atol=1e-6)
 
 
 def test_two_odd_points_are_a_saddle_between_them() -> None:
@@ -291,9 +293,13 @@ def test_a_fixed_point_prints_itself_and_goes_to_json() -> None:
         (GramMap(True, False), (1,), "at least 2 points, got n = 1"),
         (GramMap(True, False), (5, (2, 2)), r"add up to n = 5, got \(2, 2\)"),
         (GramMap(True, False), (5, (0, 5)), "at least 1"),
+        (GramMap(True, False), (5, (2.5, 2.5)), "a size is a whole number, got 2.5"),
+        (GramMap(True, False), (5, (True, 4)), "a size is a whole number, got True"),
+        (GramMap(True, False), (2.5,), "n is a whole number, got 2.5"),
+        (GramMap(True, False), ("5",), "n is a whole number, got '5'"),
         (GramMap(True, True, "erf"), (5,), "degree 0 or 1"),
     ],
 )
-def test_what_must_fail_says_why(layer: GramMap, arguments: tuple[object, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        layer.fixed_points(*arguments)  # type: ignore[arg-type]
+def test_what_must_fail_says_why(layer: GramMap, arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        layer.fixed_points(*arguments)

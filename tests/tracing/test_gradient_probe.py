@@ -57,6 +57,21 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         nn.Unflatten(1, (1, 2)), nn.Conv3d(1, 3, 2), nn.Flatten(), nn.LazyLinear(4)
     ),
     "one dimension": lambda: nn.Sequential(nn.Flatten(2), nn.Conv1d(2, 3, 5, stride=3), nn.Flatten(), nn.LazyLinear(4)),
+    "transposed": convolution(kind=nn.ConvTranspose2d),
+    "transposed, strided": convolution(kind=nn.ConvTranspose2d, stride=2, padding=1, output_padding=1),
+    "transposed, dilated": convolution(
+        kind=nn.ConvTranspose2d, kernel=(3, 2), stride=(1, 2), dilation=(3, 2), padding=(2, 0), output_padding=(2, 1)
+    ),
+    "transposed, beyond its kernel": convolution(
+        kind=nn.ConvTranspose2d, kernel=1, stride=3, padding=1, output_padding=2
+    ),
+    "transposed, grouped": convolution(kind=nn.ConvTranspose2d, groups=2),
+    "transposed, one dimension": lambda: nn.Sequential(
+        nn.Flatten(2), nn.ConvTranspose1d(2, 3, 5, stride=3, padding=2), nn.Flatten(), nn.LazyLinear(4)
+    ),
+    "transposed, three dimensions": lambda: nn.Sequential(
+        nn.Unflatten(1, (1, 2)), nn.ConvTranspose3d(1, 3, 2, stride=2), nn.Flatten(), nn.LazyLinear(4)
+    ),
     "reused": Reused,
 }
 
@@ -81,6 +96,26 @@ def test_kernel_gradients_are_those_of_autograd(name: str) -> None:
         calls = probe.table.loc[probe.table["layer"] == layer, "call"]
         total = sum(probe.kernel(layer, call).gradient for call in calls)
         torch.testing.assert_close(total, gradient, rtol=1e-9, atol=1e-13)
+
+
+def test_the_terms_of_a_transposed_convolution_are_products_at_the_positions_of_its_input() -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), output_padding=(1, 0))
+    layer, x = layer.double(), torch.randn(3, 2, 3, 4, dtype=torch.float64)
+    delta = torch.randn(layer(x).shape, dtype=torch.float64)
+    found = kernel_gradient(layer, x, delta)
+    terms = np.zeros((found.terms, *layer.weight.shape))
+    places = [(n, r, c) for n in range(3) for r in range(3) for c in range(4)]
+    for t, (n, r, c) in enumerate(places):
+        for i, o, j, k in np.ndindex(*layer.weight.shape):
+            row, column = 2 * r + j - 1, c + 2 * k  # where input (r, c) is put out by entry (j, k)
+            if 0 <= row < delta.shape[2] and 0 <= column < delta.shape[3]:
+                terms[t, i, o, j, k] = x[n, i, r, c] * delta[n, o, row, column]
+    assert found.terms == len(places)
+    np.testing.assert_allclose(found.signed, terms.mean(0), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.unsigned, np.abs(terms).mean(0), rtol=1e-12)
+    single = kernel_gradient(layer, x[0], delta[0])
+    np.testing.assert_allclose(single.signed, terms[:12].mean(0), rtol=1e-12, atol=1e-15)
 
 
 def test_the_table_against_stored_activations() -> None:
@@ -287,7 +322,19 @@ VECTORS = torch.randn(8, 6, generator=GENERATOR)
         (
             lambda: probe_gradients(nn.Sequential(nn.ReLU()), VECTORS, LABELS[:8]),
             ValueError,
-            r"has a kernel \(Linear, Conv1d to 3d\): ReLU, Sequential",
+            r"has a kernel \(Linear, Conv1d to 3d, ConvTranspose1d to 3d\): ReLU, Sequential",
+        ),
+        (
+            lambda: probe_gradients(nn.Linear(6, 4), VECTORS, LABELS[:8], layers=[]),
+            ValueError,
+            "no layers were named",
+        ),
+        (lambda: probe_gradients(nn.Linear(6, 4), VECTORS, LABELS[:8], "mse"), TypeError, "loss is a str: give"),
+        (lambda: probe_gradients(nn.Linear(6, 4), VECTORS, LABELS[:8] > 1), ValueError, "targets are bools"),
+        (
+            lambda: probe_gradients(nn.Linear(6, 4), VECTORS, loss=lambda y, _: y.sum() * 1j),
+            ValueError,
+            "must return one real number",
         ),
         (lambda: probe_gradients(poisoned(), IMAGES.double(), LABELS), ValueError, "the loss is nan at the start"),
         (

@@ -112,14 +112,17 @@ def fails_after(calls: int, error: type[BaseException]) -> Callable[[Any, Any], 
     return loss
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("calls", [0, 2])
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.parametrize("name", ["mlp batch", "untidy", "wide"])
-def test_also_when_the_loss_raises(name: str, probe: str, calls: int, error: type[BaseException]) -> None:
+def test_also_when_the_loss_raises(
+    name: str, probe: str, calls: int, error: type[BaseException], training: bool
+) -> None:
     if calls and probe in ("probe_gradients", "gradient_step"):
         calls = 0  # they ask for the loss once
-    model = in_use(name, training=True)
+    model = in_use(name, training)
     before = fingerprint(model)
     with pytest.raises(error):
         PROBES[probe](model, fails_after(calls, error))
@@ -137,19 +140,76 @@ def test_also_when_it_is_interrupted_in_the_backward() -> None:
     assert fingerprint(model) == before
 
 
-def test_also_when_a_replay_is_interrupted() -> None:
-    model = in_use("untidy", training=True)
-    calls: list[int] = []
+class Raises:
+    """A hook that raises at its n-th call."""
 
-    def interrupt(*_: object) -> None:
-        calls.append(1)
-        if len(calls) > 2:
-            raise KeyboardInterrupt
+    def __init__(self, calls: int, error: type[BaseException]) -> None:
+        self.left, self.error = calls, error
 
-    model.register_forward_pre_hook(interrupt)
+    def __call__(self, *_: object) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+
+
+INNER: dict[str, Probe] = {
+    **PROBES,
+    "replay_update": lambda model, _: tracing.replay_update(model, BATCH, {"head.bias": torch.ones(4)}),
+}
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("calls", [0, 2])
+@pytest.mark.parametrize("probe", INNER)
+def test_also_when_a_layer_raises_in_the_middle(
+    probe: str, calls: int, error: type[BaseException], training: bool
+) -> None:
+    """The weights of the untidy model are written into before its second layer runs."""
+    model = in_use("untidy", training)
+    if calls and probe in ("probe_gradients", "gradient_step"):
+        calls = 0  # they run it once
+    counter: list[Raises] = []  # not an attribute of the model, or it would be put back too
+
+    def hook(*arguments: object) -> None:
+        counter[0](*arguments)
+
+    model.second.register_forward_pre_hook(hook)
+    counter.append(Raises(calls, error))
     before = fingerprint(model)
-    with pytest.raises(KeyboardInterrupt):
-        tracing.replay_update(model, BATCH, {"head.bias": torch.ones(4)})
+    with pytest.raises(error):
+        INNER[probe](model, None)
+    assert counter[0].left < 0
+    assert fingerprint(model) == before
+
+
+class Interrupted(nn.Module):
+    """A parametrization that counts, and then raises."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self.error, self.calls = error, 0
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        self.calls += 1
+        self.seen += 1
+        if self.calls > 1:
+            raise self.error
+        return weight
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("spectrum", [tracing.weight_spectra, lambda model: tracing.product_spectrum(model, "*")])
+def test_also_when_a_weight_cannot_be_read(
+    spectrum: Callable[[nn.Module], object], error: type[BaseException], training: bool
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).train(training)
+    nn.utils.parametrize.register_parametrization(model[1], "weight", Interrupted(error))  # reads it once
+    before = fingerprint(model)
+    with pytest.raises(error):
+        spectrum(model)
     assert fingerprint(model) == before
 
 

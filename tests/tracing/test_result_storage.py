@@ -44,6 +44,7 @@ def assert_same(one: Trace, two: Trace) -> None:
             assert a.to_numpy().tobytes() == b.to_numpy().tobytes(), name
         else:
             assert list(map(repr, a)) == list(map(repr, b)), name
+    assert list(map(repr, one.output_gradients.items())) == list(map(repr, two.output_gradients.items()))
     assert list(one._grams) == list(two._grams)
     assert list(one._channels) == list(two._channels)
     for key in one._grams:
@@ -117,6 +118,7 @@ def traces(draw: st.DrawFn) -> Trace:
         loss=draw(st.none() | st.floats()),
         seed=draw(st.integers(-(2**70), 2**70)),
         notes=tuple(draw(st.lists(texts, max_size=2))),
+        output_gradients=draw(st.dictionaries(texts, st.floats() | st.integers(), max_size=2)),
         _grams=grams,
         _channels=draw(st.dictionaries(keys, moments, max_size=2)),
     )
@@ -356,6 +358,9 @@ REST = [{"name": name, "dtype": "object", "values": [1]} for name in ("kind", "c
         (with_meta(grams=[{"layer": [], "call": 0, "array": "gram/0"}]), f"{DAMAGED}a list of 0"),
         (with_meta(grams=[{"layer": "a", "call": 0, "array": "table/std"}]), f"{DAMAGED}a Gram matrix is not square"),
         (with_meta(grams=[{"layer": "a", "call": 0, "array": "../gram/0"}]), f"{DAMAGED}.*no item named"),
+        (with_meta(output_gradients=[]), f"{DAMAGED}a list of 0 .* in the place of the class dict"),
+        (with_meta(output_gradients={"cosine": "1"}), f"{DAMAGED}a str in the place of the class float"),
+        (with_meta(output_gradients={"cosine": True}), f"{DAMAGED}a bool in the place of the class float"),
         (with_meta(grams=7), f"{DAMAGED}'int' object is not iterable"),
         (with_meta(table=[]), f"{DAMAGED}columns of the table are missing"),
         (with_meta(table=[COLUMN]), f"{DAMAGED}columns of the table are missing"),
@@ -422,6 +427,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         Trace.load(tmp_path / "runs.npz")
     with pytest.raises(LoadingError, match="is a folder"):
         Trace.load(tmp_path)
+
+
+def test_a_file_of_before_there_were_output_gradients(tmp_path: Path) -> None:
+    file = by_hand().save(tmp_path / "t")
+    rewritten(file, with_meta(output_gradients="gone"))
+    assert_same(by_hand(), Trace.load(file))
 
 
 def test_a_pickle_in_an_array_is_not_executed(tmp_path: Path) -> None:

@@ -70,9 +70,14 @@ def probe(**options: object) -> object:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: probe(batch_sizes=[]), "batch_sizes must be at least 2 each"),
-        (lambda: probe(batch_sizes=[4, 1]), r"batch_sizes must be at least 2 each, got \[4, 1\]"),
-        (lambda: probe(pairs=1), "pairs must be at least 2 for a standard error, got 1"),
+        (lambda: probe(batch_sizes=[]), "batch_sizes must be whole numbers, at least 2 each"),
+        (lambda: probe(batch_sizes=[4, 1]), r"batch_sizes must be whole numbers, at least 2 each, got \[4, 1\]"),
+        (lambda: probe(pairs=1), "pairs must be a whole number of at least 2, for a standard error, got 1"),
+        (lambda: probe(batch_sizes=4), "batch_sizes must be whole numbers, at least 2 each, got 4"),
+        (lambda: probe(batch_sizes=[2.5]), "batch_sizes must be whole numbers"),
+        (lambda: probe(pairs=2.5), "pairs must be a whole number"),
+        (lambda: probe(seed=-1), "seed must not be negative, got -1"),
+        (lambda: minibatch_noise(nn.Linear(5, 3), DATA, LABELS[:4]), r"targets of shape \(4,\) are not one a sample"),
         (lambda: minibatch_noise(nn.Linear(5, 3), DATA), "gradients need a loss"),
         (lambda: minibatch_noise(nn.Linear(5, 3), DATA, LABELS + 3, pairs=2), "out of range"),
         (

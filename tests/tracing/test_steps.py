@@ -126,6 +126,12 @@ def steps(model: nn.Module, labels: Tensor = LABELS, sizes: object = (0.1,)) -> 
         (lambda: steps(network(), sizes=[]), ValueError, "step_sizes must be one or more finite numbers"),
         (lambda: steps(network(), sizes=[math.nan]), ValueError, "step_sizes must be one or more finite numbers"),
         (lambda: steps(network(), sizes=[[1.0]]), ValueError, "step_sizes must be one or more finite numbers"),
+        (lambda: steps(network(), sizes="large"), ValueError, "step_sizes must be one or more finite numbers"),
+        (
+            lambda: gradient_step(network(), BATCH, LABELS, step_size=math.inf),
+            ValueError,
+            "step_size must be finite, got inf",
+        ),
         (lambda: steps(network(), LABELS + 1), ValueError, "label 4 is out of range"),
         (lambda: steps(poisoned()), ValueError, "the loss is nan at the start"),
         (lambda: steps(network().requires_grad_(False)), ValueError, "does not depend on any parameter"),
@@ -151,6 +157,13 @@ def steps(model: nn.Module, labels: Tensor = LABELS, sizes: object = (0.1,)) -> 
             ValueError,
             "fractions must be one or more",
         ),
+        (
+            lambda: replay_update(network(), BATCH, {"head.bias": torch.ones(4)}, layers=[]),
+            ValueError,
+            "no layers were named",
+        ),
+        (lambda: replay_update(network(), BATCH, {"head.bias": [1.0]}), TypeError, "must be a mapping from the names"),
+        (lambda: replay_update(network(), BATCH, [torch.ones(4)]), TypeError, "must be a mapping from the names"),
         (lambda: replay_update(nn.functional.relu, BATCH, {}), TypeError, "model must be a torch.nn.Module"),
     ],
 )

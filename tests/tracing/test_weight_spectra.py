@@ -103,6 +103,16 @@ def test_a_convolution_of_one_position_is_linear() -> None:
     assert product_spectrum(model, "*").law.factors == 2
 
 
+def test_a_transposed_convolution_is_the_transpose_of_its_weight() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 5), nn.ConvTranspose1d(5, 5, 1, bias=False)).double()
+    matrix = model[1](model[0].weight[None])[0]  # columns are positions
+    expected = np.log(np.linalg.svd(matrix.detach().numpy(), compute_uv=False))
+    np.testing.assert_allclose(product_spectrum(model, "*").log_singular_values, expected, rtol=1e-9)
+    row = weight_spectra(nn.ConvTranspose2d(4, 6, 3, groups=2)).iloc[0]
+    assert (row["rows"], row["columns"]) == (4, 27)
+
+
 def broken(value: float) -> nn.Module:
     model = deep_linear(2, 4)
     with torch.no_grad():
@@ -115,7 +125,13 @@ def broken(value: float) -> nn.Module:
     [
         (lambda: weight_spectra(torch.relu), TypeError, "model must be a torch.nn.Module"),
         (lambda: weight_spectra(deep_linear(2, 4), "2"), ValueError, "no layer matches '2'"),
-        (lambda: weight_spectra(deep_linear(2, 4), []), ValueError, "no layer matches ''"),
+        (lambda: weight_spectra(deep_linear(2, 4), []), ValueError, "no layers were named"),
+        (lambda: weight_spectra(nn.LazyLinear(3)), ValueError, "layer 'LazyLinear' has no weight yet: run the model"),
+        (
+            lambda: product_spectrum(nn.Conv2d(1, 9, 3), "*"),  # (9, 9), and no square matrix
+            ValueError,
+            "layer 'Conv2d' has a kernel of 9 positions",
+        ),
         (lambda: weight_spectra(broken(math.nan)), ValueError, "layer '1' has a weight with NaN or infinity"),
         (
             lambda: product_spectrum(ns.models.mlp(6, 8, 2, 4), "*"),

@@ -109,10 +109,15 @@ def wrong_channels(trace: Trace, calls: list[StoredCall], case: Case) -> list[st
 
 
 def watched(
-    case: Case, model: nn.Module, inputs: Any, backward: bool, capture: Literal["modules", "ops"] = "modules"
+    case: Case,
+    model: nn.Module,
+    inputs: Any,
+    backward: bool,
+    capture: Literal["modules", "ops"] = "modules",
+    measures: tuple[Any, ...] = ("moments", "geometry"),
 ) -> Trace:
     arguments = (case.targets, case.loss) if backward else ()
-    return ns.trace(model, inputs, *arguments, batch_dim=case.batch_dim, seed=7, capture=capture)
+    return ns.trace(model, inputs, *arguments, batch_dim=case.batch_dim, seed=7, capture=capture, measures=measures)
 
 
 def plain_forward(model: nn.Module, inputs: Any) -> list[object]:
@@ -131,13 +136,29 @@ def changed(before: dict[str, object], after: dict[str, object]) -> set[str]:
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
+def kernels_without_a_ratio(trace: Trace, case: Case, model: nn.Module, inputs: Any) -> set[str]:
+    """Watched layers whose kernel has a gradient, but no call a ratio a / b from 1 on."""
+    twin = copy.deepcopy(model)
+    with seeded(7):
+        case.loss(called(twin, copy.deepcopy(inputs)), case.targets).backward()
+    kernels = {name: m.weight for name, m in twin.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)}
+    grads = {name: weight.grad for name, weight in kernels.items() if weight.is_leaf}
+    having = {name for name, gradient in grads.items() if gradient is not None and gradient.any()}
+    table = trace.table
+    return having & set(table["layer"]) - set(table.loc[table["kernel_gradient_ratio"] >= 1, "layer"])
+
+
 @each_mode
 @with_and_without_loss
 def test_it_is_unchanged_afterwards(name: str, mode: str, backward: bool) -> None:
     case = CASES[name]
     model, inputs = case.model().train(mode == "train"), case.inputs()
     twin, before, given = copy.deepcopy(model), fingerprint(model), output_bits(inputs)
-    assert len(watched(case, model, inputs, backward).table) > 0
+    measures = ("moments", "geometry", *(("kernel_gradients", "output_gradients") if backward else ()))
+    trace = watched(case, model, inputs, backward, measures=measures)
+    assert len(trace.table) > 0
+    if backward:
+        assert kernels_without_a_ratio(trace, case, twin, inputs) == set()
     assert changed(before, fingerprint(model)) == set()
     assert output_bits(inputs) == given
     assert plain_forward(model, inputs) == plain_forward(twin, inputs)

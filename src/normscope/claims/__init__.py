@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from normscope.claims.claim import SCALES, Claim, Criterion, NeedsMore, Paper, Scale
+from normscope.claims.claim import SCALES, Claim, Criterion, NeedsMore, Observation, Paper, Scale
 from normscope.claims.drawing import can_draw
 from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
@@ -21,6 +21,7 @@ __all__ = [
     "Expected",
     "Measurement",
     "NeedsMore",
+    "Observation",
     "Paper",
     "Part",
     "Scale",

@@ -86,6 +86,20 @@ class Criterion:
         return f"{told}. Chance of {self.error}: at most {100 * self.error_rate:g}%."
 
 
+@dataclass(frozen=True)
+class Observation:
+    """What several claims are measured from: made once for all of them that run together.
+
+    Args:
+        name: ``<paper>.<short-name>``; it stands for the ids of the claims where the seed is derived.
+        observe: ``observe(seed=..., **sizes)``, a module-level function. What it returns goes to ``measure`` of each
+            claim, and stays in the process that made it. May raise `NeedsMore`.
+    """
+
+    name: str
+    observe: Callable[..., Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """One statement of a paper that can be run.
@@ -100,9 +114,11 @@ class Claim:
         method: how it is measured.
         criterion: when it counts as reproduced.
         measure: ``measure(seed=..., **sizes)``: the numbers, judged by nobody. Raises `NeedsMore` where this machine
-            does not suffice.
-        sizes: of each scale, the keyword arguments of ``measure``; plain numbers, text and sequences of them.
-        seconds: of each scale, how long it is expected to take on one core.
+            does not suffice. With an ``observation`` it is ``measure(observed)``.
+        observation: where the numbers come from, if other claims are measured from the same.
+        sizes: of each scale, the keyword arguments of ``measure``, or of ``observe``; plain numbers, text and sequences
+            of them.
+        seconds: of each scale, how long it is expected to take on one core; with the observation.
         revised: what of the criterion, the method or the sizes was changed after a first run, and what had come out
             then; empty where all stands as it was fixed before.
         figure: draws a measurement as a paper would print it; or None.
@@ -121,6 +137,7 @@ class Claim:
     measure: Callable[..., Measurement]
     sizes: Mapping[Scale, Mapping[str, Any]]
     seconds: Mapping[Scale, float]
+    observation: Observation | None = None
     revised: str = ""
     figure: Callable[[Measurement, Axes], Any] | None = None
     figure_size: tuple[float, float] = (6.4, 4.0)

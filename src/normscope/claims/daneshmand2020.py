@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 
 from normscope import simulate
+from normscope.claims.axes import MARKERS, number_ticks
 from normscope.claims.claim import Claim, Criterion, Paper
-from normscope.claims.colours import CYCLE
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most
 from normscope.claims.statistics import mean, slope
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,17 +60,15 @@ def _judge_rank(measurement: Measurement, criterion: Criterion) -> Sequence[Part
 def _draw_rank(measurement: Measurement, ax: Axes) -> None:
     means = measurement.table.groupby(["rescale", "width", "depth"])["rank"].mean()
     widths = sorted(measurement.table["width"].unique())
-    for colour, width in zip(CYCLE, widths, strict=False):
+    for colour, marker, width in zip(CYCLE, MARKERS, widths, strict=False):
         for rescale, style in ((True, "-"), (False, ":")):
-            path = means[rescale, width]
-            ax.plot(path.index / width, path, style, color=colour, label=f"d = {width}" if rescale else None)
+            path, label = means[rescale, width], f"d = {width}" if rescale else None
+            ax.plot(path.index / width, path, style, color=colour, marker=marker, markersize=3, label=label)
         ax.axhline(np.sqrt(width), color=colour, linestyle="--", linewidth=0.8)
     for style, label in (("-", "with rescaling"), (":", "without"), ("--", "√d")):
         ax.plot([], [], style, color="k", linewidth=1, label=label)
     ax.set(xlabel="layer / d", ylabel="r = Tr(M)² / ‖M‖², n = d points", yscale="log")
-    ticks = [2**k for k in range(int(np.log2(max(widths))) + 1)]
-    ax.set_yticks(ticks, [str(tick) for tick in ticks], minor=False)
-    ax.minorticks_off()
+    number_ticks(ax, y=[2**k for k in range(int(np.log2(max(widths))) + 1)])
     ax.legend(fontsize="small", ncols=2)
 
 

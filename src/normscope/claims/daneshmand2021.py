@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import simulate, theory
+from normscope.claims.axes import MARKERS, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion, Paper
-from normscope.claims.colours import CYCLE
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most, within
 from normscope.claims.statistics import difference, mean, slope
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,9 +66,9 @@ def _judge_decay(measurement: Measurement, criterion: Criterion) -> Sequence[Par
 def _draw_decay(measurement: Measurement, ax: Axes) -> None:
     n, alpha = int(measurement.scalars["points"]), float(measurement.scalars["alpha"])
     widths = [int(width) for width in sorted(measurement.table["width"].unique())]
-    for colour, width in zip(CYCLE, widths, strict=False):
+    for colour, marker, width in zip(CYCLE, MARKERS, widths, strict=False):
         path = measurement.table[measurement.table["width"] == width].groupby("depth")["gap"].mean()
-        ax.semilogy(path.index, path, color=colour, label=f"width {width}")
+        ax.semilogy(path.index, path, color=colour, marker=marker, markersize=3, label=f"width {width}")
         ax.axhline(theory.orthogonality_plateau(n, width).mean, color=colour, linestyle="--", linewidth=1)
     bound = theory.orthogonality_gap_bound(path.index, n, width, alpha)
     ax.semilogy(path.index, np.minimum(bound, np.sqrt(1 - 1 / n)), "k:", label=f"published bound, width {width}")
@@ -137,10 +138,7 @@ def _draw_plateau(measurement: Measurement, ax: Axes) -> None:
     plateau = [theory.orthogonality_plateau(n, int(width)).mean for width in widths]
     ax.plot(widths, plateau, "--", color=CYCLE[1], label="theory to leading order, slope −0.5")
     ax.set(xscale="log", yscale="log", xlabel="width d", ylabel=f"orthogonality gap V in deep layers (n = {n})")
-    ax.set_xticks(widths, [str(width) for width in widths], minor=False)
-    ticks = [tick for tick in (0.02, 0.05, 0.1, 0.2, 0.5) if level.min() / 1.2 < tick < 1.2 * level.max()]
-    ax.set_yticks(ticks, [str(tick) for tick in ticks], minor=False)
-    ax.minorticks_off()
+    number_ticks(ax, x=widths, y=round_numbers(level.min() / 1.2, 1.2 * level.max()))
     ax.legend(fontsize="small")
 
 
@@ -200,13 +198,16 @@ def _judge_two_points(measurement: Measurement, criterion: Criterion) -> Sequenc
 
 
 def _draw_two_points(measurement: Measurement, ax: Axes) -> None:
-    for rescale, label, colour in ((False, "without rescaling", CYCLE[1]), (True, "with rescaling", CYCLE[0])):
+    for rescale, label, colour, style in (
+        (False, "without rescaling", CYCLE[1], "--"),
+        (True, "with rescaling", CYCLE[0], "-"),
+    ):
         paths = measurement.table
         paths = paths[paths["rescale"] == rescale].pivot_table(index="depth", columns="network", values="cosine")
         ax.plot(paths.iloc[:, :20], color=colour, alpha=0.25, linewidth=0.7)
-        ax.plot(paths.mean(axis=1), color=colour, linewidth=2, label=f"{label} (mean and single networks)")
+        ax.plot(paths.mean(axis=1), style, color=colour, linewidth=2, label=f"{label} (mean and single networks)")
     width = int(measurement.scalars["width"])
-    ax.axhline(np.sqrt(2 / (np.pi * width)), color="k", linestyle="--", label=f"two random directions, d = {width}")
+    ax.axhline(np.sqrt(2 / (np.pi * width)), color="k", linestyle=":", label=f"two random directions, d = {width}")
     ax.set(xlabel="layer", ylabel="|cosine| of two points", ylim=(0, 1.02))
     ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16))
 

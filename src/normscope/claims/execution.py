@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from normscope.claims.claim import Claim, NeedsMore, Scale
@@ -15,8 +16,7 @@ from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part
 from normscope.claims.verdict import Status, Verdict
 from normscope.loading import one_line, origin
-
-_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")
+from normscope.system import is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,43 @@ def execute(claim: Claim, scale: Scale, seed: int, *, figures: bool = False) -> 
         seed: of the whole run; the claim's own derives from it and from its id.
         figures: whether to draw.
     """
-    start = time.perf_counter()
+    return execute_together([claim], scale, seed, figures=figures)[0]
+
+
+def execute_together(claims: Sequence[Claim], scale: Scale, seed: int, *, figures: bool = False) -> list[Done]:
+    """`execute` each of ``claims``, which are measured from one observation: it is made once.
+
+    Args:
+        claims: all of one observation and of one size; or a single one that has none.
+        scale: "quick", "full" or "paper".
+        seed: of the whole run.
+        figures: whether to draw.
+    """
+    first, start = claims[0], time.perf_counter()
+    if first.observation is None:
+        own = claim_seed(seed, first.id)
+        return [_execute(first, scale, seed, lambda: first.measure(seed=own, **first.sizes[scale]), figures, start)]
+    try:
+        shared = claim_seed(seed, first.observation.name)
+        observed = first.observation.observe(seed=shared, **first.sizes[scale])
+    except Exception as error:
+        return [_raised(claim, scale, seed, error, start) for claim in claims]
+    shared_seconds = time.perf_counter() - start
+    return [
+        _execute(c, scale, seed, partial(c.measure, observed), figures, time.perf_counter() - shared_seconds)
+        for c in claims
+    ]
+
+
+def _execute(
+    claim: Claim, scale: Scale, seed: int, measure: Callable[[], Measurement], figures: bool, start: float
+) -> Done:
     measurement: Measurement | None = None
     try:
-        measurement = claim.measure(seed=claim_seed(seed, claim.id), **claim.sizes[scale])
+        measurement = measure()
         parts = claim.judge(measurement)
-    except NeedsMore as error:
-        return _failed(claim, scale, seed, "needs more than this machine", str(error), start)
     except Exception as error:
-        if _out_of_memory(error):
-            reason = one_line(str(error)) or "out of memory"
-            return _failed(claim, scale, seed, "needs more than this machine", reason, start)
-        return _failed(claim, scale, seed, "could not run", origin(error), start, measurement)
+        return _raised(claim, scale, seed, error, start, measurement)
     wrong = [part for part in parts if not part.holds]
     status: Status = "not reproduced" if wrong else "reproduced"
     verdict = _verdict(
@@ -63,6 +88,17 @@ def execute(claim: Claim, scale: Scale, seed: int, *, figures: bool = False) -> 
     if not figures or claim.figure is None:
         return Done(verdict, {})
     return _drawn(verdict, claim, measurement)
+
+
+def _raised(
+    claim: Claim, scale: Scale, seed: int, error: Exception, start: float, measurement: Measurement | None = None
+) -> Done:
+    if isinstance(error, NeedsMore):
+        return _failed(claim, scale, seed, "needs more than this machine", str(error), start)
+    if is_out_of_memory(error):
+        reason = one_line(str(error)) or "out of memory"
+        return _failed(claim, scale, seed, "needs more than this machine", reason, start)
+    return _failed(claim, scale, seed, "could not run", origin(error), start, measurement)
 
 
 def could_not_run(claim: Claim, scale: Scale, seed: int, reason: str, seconds: float = 0.0) -> Verdict:
@@ -156,11 +192,3 @@ def _verdict(
 def _plain(sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Tuples become lists, as JSON has them: a verdict that was stored equals the one that was made."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in sizes.items()}
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """The allocators of torch raise RuntimeError."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
-    )

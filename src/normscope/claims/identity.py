@@ -37,13 +37,15 @@ def run_key(claim: Claim, scale: Scale, seed: int) -> str:
     It changes with the id, the scale and its sizes, the seed, the criterion, the source behind it (`source_hash`), and
     the versions of Python and of the libraries that numbers come out of.
     """
+    observation = claim.observation
     told = {
         "id": claim.id,
+        "observation": None if observation is None else observation.name,
         "scale": scale,
         "sizes": claim.sizes[scale],
         "seed": seed,
         "criterion": str(claim.criterion),
-        "source": source_hash((claim.measure, claim.criterion.judge)),
+        "source": source_hash((claim.measure, claim.criterion.judge, *([observation.observe] if observation else []))),
         "versions": versions(),
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=repr).encode()).hexdigest()

@@ -13,11 +13,12 @@ import pandas as pd
 import torch
 
 from normscope import measure, simulate, theory
+from normscope.claims.axes import MARKERS
 from normscope.claims.claim import Claim, Criterion, Paper
-from normscope.claims.colours import CYCLE
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, within
 from normscope.claims.statistics import mean, slope
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,10 +120,10 @@ def _judge_gradients(measurement: Measurement, criterion: Criterion) -> Sequence
 
 
 def _draw_gradients(measurement: Measurement, ax: Axes) -> None:
-    for colour, (weights, label) in zip(CYCLE, _LABELS.items(), strict=False):
+    for colour, marker, (weights, label) in zip(CYCLE, MARKERS, _LABELS.items(), strict=False):
         rows = measurement.table[measurement.table["weights"] == weights]
-        ax.plot(rows["depth"], rows["log_norm"], ".", color=colour, alpha=0.4)
-        ax.plot(rows.groupby("depth")["log_norm"].mean(), color=colour, label=label)
+        ax.plot(rows["depth"], rows["log_norm"], marker, color=colour, markersize=3, alpha=0.4)
+        ax.plot(rows.groupby("depth")["log_norm"].mean(), color=colour, marker=marker, label=label)
     width = int(measurement.scalars["width"])
     ax.set(xlabel="depth of the network", ylabel=f"ln ‖∂L/∂W₁‖, n = d = {width}")
     ax.legend(fontsize="small")

@@ -41,12 +41,12 @@ class Process:
             start_new_session=True,  # Ctrl-C is for the process that the user started, which ends this one
         )
 
-    def run(self, task: Task) -> Done:
-        """Run one claim there, and wait.
+    def run(self, task: Task) -> list[Done]:
+        """Run a task there, and wait: one result a claim.
 
         Raises:
             Died: the process ended first.
-            ValueError: the claim cannot be handed over; the message says why.
+            ValueError: its claims cannot be handed over; the message says why.
         """
         told = _pickled(task)
         assert self._process.stdin is not None
@@ -63,7 +63,7 @@ class Process:
         done = pickle.loads(answer)
         if isinstance(done, Exception):
             raise ValueError(f"the claim cannot be handed to another process: {one_line(str(done))}") from done
-        assert isinstance(done, Done)
+        assert isinstance(done, list)
         return done
 
     def kill(self) -> None:
@@ -105,7 +105,7 @@ def _pickled(task: Task) -> bytes:
         return pickle.dumps(task)
     except Exception as error:  # AttributeError, TypeError, PicklingError
         raise ValueError(
-            f"the functions of claim {task.claim.id} must be those of a module: {one_line(str(error))}"
+            f"the functions of claim {task.claims[0].id} must be those of a module: {one_line(str(error))}"
         ) from error
 
 

@@ -13,6 +13,9 @@ from normscope.loading import one_line
 
 PAPERS: Final[tuple[str, ...]] = (
     "nachum2024",
+    "balestriero2022",
+    "riedi2026",
+    "bjorck2018",
     "daneshmand2020",
     "daneshmand2021",
     "joudaki2023",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 from normscope.claims.claim import Claim, Scale
 from normscope.claims.drawing import can_draw
@@ -40,8 +41,9 @@ def verify(
 ) -> list[Verdict]:
     """Run claims of the papers, and say which of them were reproduced.
 
-    Claims run in processes of their own: one that crashes is a verdict "could not run". A claim's numbers depend on its
-    id and the seed, not on which others run or how many at once (but for rounding, where the number of threads changes
+    Claims run in processes of their own: one that crashes is a verdict "could not run". Claims of one `Observation` run
+    together, and it is made once. A claim's numbers depend on its id (or that of its observation) and the seed, not on
+    which others run or how many at once (but for rounding, where the number of threads changes
     the order of sums).
 
     Args:
@@ -72,14 +74,21 @@ def verify(
     store = None if output is None else Store(output)
     found = {} if store is None or fresh else _finished(store, claims, scale, seed)
     missing = [claim for claim in claims if claim.id not in found]
-    run = _Run(scale, seed, store, progress or (lambda *_: None), _cores(), min(jobs or _cores(), max(len(missing), 1)))
-    run.all(missing, [claim for claim in claims if claim.id in found])
+    groups = _groups(missing, scale)
+    run = _Run(scale, seed, store, progress or (lambda *_: None), _cores(), min(jobs or _cores(), max(len(groups), 1)))
+    run.all(groups, _groups([claim for claim in claims if claim.id in found], scale))
     return [found.get(claim.id) or run.verdicts[claim.id] for claim in claims]
 
 
 def _finished(store: Store, claims: list[Claim], scale: Scale, seed: int) -> dict[str, Verdict]:
-    there = ((claim.id, store.find(claim, scale, seed)) for claim in claims)
-    return {name: verdict for name, verdict in there if verdict is not None}
+    """Verdicts of an earlier run, with the files that it could not make."""
+    found: dict[str, Verdict] = {}
+    for claim in claims:
+        verdict = store.find(claim, scale, seed)
+        if verdict is not None:
+            store.complete(claim, verdict)
+            found[claim.id] = verdict
+    return found
 
 
 def _cores() -> int:
@@ -88,6 +97,32 @@ def _cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system
         return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Claims that are measured from one observation, or one claim alone: a process runs it as a whole."""
+
+    name: str
+    claims: tuple[Claim, ...]
+    seconds: float
+
+
+def _groups(claims: Iterable[Claim], scale: Scale) -> list[_Group]:
+    together: dict[Any, list[Claim]] = {}
+    for claim in claims:
+        shared = claim.observation
+        # claims of one id are one claim; an observation of another size is another one
+        key = claim.id if shared is None else (shared, json.dumps(claim.sizes[scale], sort_keys=True))
+        together.setdefault(key, []).append(claim)
+    return [
+        _Group(
+            members[0].id if members[0].observation is None else members[0].observation.name,
+            tuple(members),
+            max(float(claim.seconds[scale]) for claim in members),
+        )
+        for members in together.values()
+    ]
 
 
 @dataclass
@@ -101,29 +136,29 @@ class _Run:
     cores: int
     jobs: int
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    started: dict[str, float] = field(default_factory=dict)
+    started: dict[_Group, float] = field(default_factory=dict)
     processes: dict[int, Process] = field(default_factory=dict)
     ended: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def all(self, claims: list[Claim], before: list[Claim]) -> None:
-        """Run ``claims``, the longest first; ``before`` were finished by an earlier run, and count as done."""
-        expected = {claim.id: float(claim.seconds[self.scale]) for claim in [*claims, *before]}
-        done = {claim.id for claim in before}
-        order = sorted(claims, key=lambda claim: -expected[claim.id])
+    def all(self, groups: list[_Group], before: list[_Group]) -> None:
+        """Run ``groups``, the longest first; ``before`` were finished by an earlier run, and count as done."""
+        every = [*groups, *before]
+        done = set(before)
+        order = sorted(groups, key=lambda group: -group.seconds)
         with ThreadPoolExecutor(self.jobs) as threads:
-            waiting: dict[Future[Done], Claim] = {threads.submit(self._one, claim): claim for claim in order}
+            waiting: dict[Future[list[Done]], _Group] = {threads.submit(self._one, group): group for group in order}
             try:
                 while waiting:
                     finished, _ = wait(waiting, timeout=_TICK, return_when=FIRST_COMPLETED)
                     for future in finished:
-                        claim = waiting.pop(future)
-                        result = future.result()
-                        if self.store is not None:
-                            self.store.keep(result)
-                        self.verdicts[claim.id] = result.verdict
-                        done.add(claim.id)
-                    self._tell(expected, done)
+                        group = waiting.pop(future)
+                        for result in future.result():
+                            if self.store is not None:
+                                self.store.keep(result)
+                            self.verdicts[result.verdict.id] = result.verdict
+                        done.add(group)
+                    self._tell(every, done)
             except BaseException:
                 for future in waiting:
                     future.cancel()
@@ -131,17 +166,17 @@ class _Run:
                 raise
         self._end(Process.close)
 
-    def _one(self, claim: Claim) -> Done:
+    def _one(self, group: _Group) -> list[Done]:
         start = time.monotonic()
-        self.started[claim.id] = start
+        self.started[group] = start
         try:
-            task = Task(claim, self.scale, self.seed, self.store is not None and can_draw())
+            task = Task(group.claims, self.scale, self.seed, self.store is not None and can_draw())
             return self._process().run(task)
         except (Died, ValueError, OSError) as error:
             if isinstance(error, Died):
                 self._forget()
-            reason = str(error)
-            return Done(could_not_run(claim, self.scale, self.seed, reason, time.monotonic() - start), {})
+            reason, seconds = str(error), time.monotonic() - start
+            return [Done(could_not_run(c, self.scale, self.seed, reason, seconds), {}) for c in group.claims]
 
     def _process(self) -> Process:
         """This thread's own: started when it is first needed, and again where it died."""
@@ -166,9 +201,9 @@ class _Run:
                 how(process)
             self.processes.clear()
 
-    def _tell(self, expected: dict[str, float], done: set[str]) -> None:
+    def _tell(self, every: list[_Group], done: set[_Group]) -> None:
         now = time.monotonic()
-        running = [name for name in list(self.started) if name not in done]
-        partly = sum(min(now - self.started[name], _ALMOST * expected[name]) for name in running)
-        what = ", ".join(running) or "claims"
-        self.progress(sum(expected[name] for name in done) + partly, sum(expected.values()), what)
+        running = [group for group in list(self.started) if group not in done]
+        partly = sum(min(now - self.started[group], _ALMOST * group.seconds) for group in running)
+        what = ", ".join(group.name for group in running) or "claims"
+        self.progress(sum(group.seconds for group in done) + partly, sum(group.seconds for group in every), what)

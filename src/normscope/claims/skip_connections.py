@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normscope import data, models, simulate, theory
+from normscope.claims.axes import MARKERS
 from normscope.claims.claim import Claim, Criterion
-from normscope.claims.colours import CYCLE
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most
 from normscope.claims.statistics import mean
 from normscope.claims.yang2019 import PAPER
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,25 +115,25 @@ def _judge_resnet(measurement: Measurement, criterion: Criterion) -> Sequence[Pa
 
 
 def _draw_dense(measurement: Measurement, ax: Axes) -> None:
-    for colour, (norm, label) in zip(CYCLE, _LABELS.items(), strict=False):
+    for colour, marker, (norm, label) in zip(CYCLE, MARKERS, _LABELS.items(), strict=False):
         for skip, style in ((False, "-"), (True, "--")):
             rows = measurement.table[(measurement.table["norm"] == norm) & (measurement.table["skip"] == skip)]
-            _draw_path(ax, rows, style, colour, None if skip else label)
+            _draw_path(ax, rows, style + marker, colour, None if skip else label)
     ax.plot([], [], "k--", label="with shortcuts")
     ax.set(xlabel="layer", ylabel="log₁₀ ‖∂L/∂W‖², less that of the last layer")
     ax.legend(fontsize="small")
 
 
 def _draw_resnet(measurement: Measurement, ax: Axes) -> None:
-    for skip, colour, label in ((False, CYCLE[1], "shortcuts cut"), (True, CYCLE[0], "ResNet")):
-        _draw_path(ax, measurement.table[measurement.table["skip"] == skip], "-", colour, label)
+    for skip, style, colour, label in ((False, "--s", CYCLE[1], "shortcuts cut"), (True, "-o", CYCLE[0], "ResNet")):
+        _draw_path(ax, measurement.table[measurement.table["skip"] == skip], style, colour, label)
     ax.set(xlabel="block of a stage, after its first", ylabel="log₁₀ ‖∂L/∂W‖², less that of the last block")
     ax.legend(fontsize="small")
 
 
 def _draw_path(ax: Axes, rows: pd.DataFrame, style: str, colour: str, label: str | None) -> None:
     path = rows.groupby("layer")["log_norm2"].mean() / np.log(10)
-    ax.plot(path - path.iloc[-1], style, color=colour, label=label)
+    ax.plot(path - path.iloc[-1], style, color=colour, markersize=3, markevery=max(1, len(path) // 12), label=label)
 
 
 DENSE: Final = Claim(

@@ -10,12 +10,13 @@ import importlib.util
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from normscope.claims.claim import SCALES, Claim, Scale
-from normscope.claims.drawing import Figures
+from normscope.claims.drawing import Figures, can_draw, draw
 from normscope.claims.execution import Done
 from normscope.claims.identity import run_key
 from normscope.claims.measurement import Measurement
@@ -26,7 +27,9 @@ from normscope.system import ensure_writable, written_whole
 VERDICT: Final = "verdict.json"
 NUMBERS: Final = "numbers"
 FIGURE: Final = "figure"
-_KINDS: Final = (f"{NUMBERS}.json", f"{NUMBERS}.parquet", f"{FIGURE}.png", f"{FIGURE}.svg")
+_PARQUET: Final = f"{NUMBERS}.parquet"
+_DRAWN: Final = (f"{FIGURE}.png", f"{FIGURE}.svg")
+_KINDS: Final = (f"{NUMBERS}.json", _PARQUET, *_DRAWN)
 
 
 class Store:
@@ -77,6 +80,27 @@ class Store:
         for name, content in (*_numbers(done.measurement), *_figures(done.figures)):
             _write(place / name, content)
         _write(place / VERDICT, _json(done.verdict.to_json()))
+
+    def complete(self, claim: Claim, verdict: Verdict) -> None:
+        """Add to a kept verdict the files that its run could not make, as an optional extra was missing then.
+
+        They are made from the kept numbers; nothing is measured again. A figure that cannot be drawn stays away.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        place, measurement = self.place(verdict.id, verdict.scale), verdict.measurement
+        if measurement is None:
+            return
+        made: Iterable[tuple[str, bytes]] = ()
+        if not (place / _PARQUET).is_file():
+            made = ((name, content) for name, content in _numbers(measurement) if name == _PARQUET)
+        figures: Figures = {}
+        if claim.figure is not None and can_draw() and not all((place / name).is_file() for name in _DRAWN):
+            with suppress(Exception):  # of a drawing function anything
+                figures = draw(claim, measurement, verdict.scale)
+        for name, content in (*made, *_figures(figures)):
+            _write(place / name, content)
 
     def figure(self, verdict: Verdict, kind: str = "svg") -> bytes | None:
         """The figure of a verdict; None if it has none."""
@@ -141,7 +165,7 @@ def _numbers(measurement: Measurement | None) -> list[tuple[str, bytes]]:
     if can_write_parquet() and len(measurement.table.columns):
         buffer = io.BytesIO()
         measurement.table.to_parquet(buffer, engine="pyarrow", index=False)
-        files.append((f"{NUMBERS}.parquet", buffer.getvalue()))
+        files.append((_PARQUET, buffer.getvalue()))
     return files
 
 

@@ -39,7 +39,7 @@ class Verdict:
         sizes: the parameters at that scale.
         reduced: in what the run was smaller than at the largest scale; empty if in nothing.
         seed: of the whole run.
-        seconds: how long it took.
+        seconds: how long it took; with the observation, where it is measured from one that others share.
         command: what makes it again.
         versions: of what it was made with.
         key: see `normscope.claims.identity.run_key`.

@@ -1,4 +1,4 @@
-"""A process that runs claims, one after another: ``python -m normscope.claims.worker``.
+"""What a process does that runs claims, one after another: `serve`.
 
 Tasks come on stdin and results go to stdout, pickled; both are pipes to the process that started it. It is not made by
 multiprocessing: that would run the user's script once more in every process, and give no say in their environment.
@@ -19,9 +19,9 @@ from normscope.claims.claim import Claim, Scale
 
 @dataclass(frozen=True)
 class Task:
-    """One claim to run."""
+    """Claims to run: one, or several that are measured from one observation."""
 
-    claim: Claim
+    claims: tuple[Claim, ...]
     scale: Scale
     seed: int
     figures: bool
@@ -47,15 +47,11 @@ def _receive(tasks: queue.Queue[bytes | None]) -> None:
 
 
 def _run(told: bytes) -> Any:
-    """What `execute` gives; or an exception, where the claim cannot even be unpickled."""
-    from normscope.claims.execution import execute
+    """What `execute_together` gives; or an exception, where the claims cannot even be unpickled."""
+    from normscope.claims.execution import execute_together
 
     try:
         task: Task = pickle.loads(told)
     except Exception as error:  # of modules that are imported anything
         return error
-    return execute(task.claim, task.scale, task.seed, figures=task.figures)
-
-
-if __name__ == "__main__":
-    serve()
+    return execute_together(task.claims, task.scale, task.seed, figures=task.figures)

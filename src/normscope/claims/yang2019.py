@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import measure, models, simulate, theory
+from normscope.claims.axes import MARKERS, number_ticks
 from normscope.claims.claim import Claim, Criterion, Paper
-from normscope.claims.colours import CYCLE
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, within
 from normscope.claims.statistics import mean
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,9 +61,10 @@ def _judge_cosine(measurement: Measurement, criterion: Criterion) -> Sequence[Pa
 
 
 def _draw_cosine(measurement: Measurement, ax: Axes) -> None:
-    for colour, (n, rows) in zip(CYCLE, measurement.table.groupby("batch"), strict=False):
+    for colour, marker, (n, rows) in zip(CYCLE, MARKERS, measurement.table.groupby("batch"), strict=False):
         for which, style in (("within", "-"), ("between", "-.")):
-            ax.plot(rows.groupby("depth")[which].mean(), style, color=colour, label=f"{which} clusters, n = {n}")
+            path, label = rows.groupby("depth")[which].mean(), f"{which} clusters, n = {n}"
+            ax.plot(path, style + marker, color=colour, markersize=3, markevery=4, label=label)
         ax.axhline(rows["theory"].iloc[0], color=colour, linestyle="--", linewidth=1)
     ax.plot([], [], "k--", linewidth=1, label="theory, J(−1/(n − 1))")
     ax.set(xlabel="layer", ylabel="cosine of pairs (mean)")
@@ -164,10 +166,8 @@ def _draw_growth(measurement: Measurement, ax: Axes) -> None:
             ax.plot(shift * middle.index, np.exp(middle), marker, color=colour, label=f"{phi}, by {how}")
     ax.axhline(np.pi / (np.pi - 1), color="k", linestyle=":", linewidth=1, label="π/(π − 1)")
     ax.set(xlabel="batch size n", xscale="log", ylabel="growth of ‖∂L/∂X‖² per layer\n(mean ± deviation over networks)")
-    ticks = sorted(measurement.table["batch"].unique())
-    ax.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
-    ax.minorticks_off()
-    ax.legend(fontsize="x-small")
+    number_ticks(ax, x=measurement.table["batch"])
+    ax.legend(fontsize="small")
 
 
 GROWTH: Final = Claim(

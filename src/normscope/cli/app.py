@@ -8,6 +8,7 @@ import typer
 
 from normscope.cli.failure import Failure, one_line, tell
 from normscope.cli.inspect import inspect
+from normscope.cli.partition import partition
 from normscope.cli.report import report
 from normscope.cli.theory import theory
 from normscope.cli.verify import verify
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(report)
 app.command()(inspect)
+app.command()(partition)
 app.command()(theory)
 app.command()(verify)
 

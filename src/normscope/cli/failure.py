@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-CANNOT_RUN = 2
+from normscope.system import is_out_of_memory
 
-_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "size calculation overflowed")
+CANNOT_RUN = 2
 
 
 class Failure(Exception):
@@ -45,7 +45,7 @@ def failing(
     except BaseException as error:
         if signalled or isinstance(error, KeyboardInterrupt):
             raise Failure(interrupted) from error
-        if _out_of_memory(error):
+        if is_out_of_memory(error):
             raise Failure(str(error) if isinstance(error, MemoryError) and str(error) else too_large) from error
         if isinstance(error, expected):
             raise Failure(str(error)) from error
@@ -103,11 +103,3 @@ def _signals_come_here() -> bool:
     """Only the main thread has handlers; and who started us to ignore Ctrl-C (a shell, in the background) is obeyed."""
     in_main_thread = threading.current_thread() is threading.main_thread()
     return in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """The allocators of torch raise RuntimeError."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
-    )

@@ -19,15 +19,30 @@ if TYPE_CHECKING:
 
 Option = typer.Option
 
+_OF_BASINS = ("dimension", "digits", "seed")
+_NOT_IN_PHASES = ("n", "recenter", "rescale", "sizes", "basins")
+_OPTIONS = {
+    "--n": "n",
+    "--recenter and --no-recenter": "recenter",
+    "--rescale and --no-rescale": "rescale",
+    "--sizes": "sizes",
+    "--basins": "basins",
+    "--dimension": "dimension",
+    "--digits": "digits",
+    "--seed": "seed",
+}
+"""How each is told to who gave it in vain."""
+
 _MOST_FOLLOWED = 256  # points of a batch, whose n² distances go through up to 3000 layers
 
 
 def theory(
+    context: typer.Context,
     n: Annotated[int, Option(help="Batch size, up to 10⁶.")] = 32,
     recenter: Annotated[bool, Option("--recenter/--no-recenter", help="Subtract the mean over the batch.")] = True,
     rescale: Annotated[bool, Option("--rescale/--no-rescale", help="Divide by the scale over the batch.")] = True,
     activation: Annotated[
-        str, Option(help="relu, leaky_relu:SLOPE, abs, linear, erf; tanh, gelu, … take minutes.")
+        str, Option(help="relu, leaky_relu:SLOPE, abs, linear, erf; tanh, gelu, … with --no-rescale.")
     ] = "relu",
     slope: Annotated[float | None, Option(help="Leaky ReLU of this slope for x < 0.")] = None,
     sizes: Annotated[
@@ -55,14 +70,11 @@ def theory(
     with failing(ValueError, OSError, ImportError, too_large="out of memory: lower --basins or --n"):
         if json and latex:
             raise Failure("--json and --latex: choose one of them")
-        if phase and (sizes is not None or basins is not None):
-            raise Failure("--phase has batch sizes and groups of its own: leave out --sizes and --basins")
+        _refuse_ignored(context, phase=phase, basins=basins is not None, digits=digits)
         if basins is not None and n > _MOST_FOLLOWED:
             raise Failure(f"--basins follows whole Gram matrices: --n is at most {_MOST_FOLLOWED} with it, got {n}")
         if latex and basins is not None:
             raise Failure("--latex has no table of --basins: leave out one of them")
-        if digits and basins is None:
-            raise Failure("--digits says what --basins are counted of: give --basins BATCHES too")
         request = Request(n, recenter, rescale, activation, slope, parse_sizes(sizes), phase)
         if not phase:
             _ = request.question  # what is wrong with it is said before anything is drawn or loaded
@@ -80,6 +92,24 @@ def theory(
             _draw(answer, plot)
     if plot is not None and not json and not latex:
         print_result(f"\nWrote {Path(plot).resolve()}.")
+
+
+def _refuse_ignored(context: typer.Context, *, phase: bool, basins: bool, digits: bool) -> None:
+    """Options that would change nothing beside the others.
+
+    Raises:
+        Failure: there is one; says which.
+    """
+    for name, parameter in _OPTIONS.items():
+        source = context.get_parameter_source(parameter)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if phase and parameter in _NOT_IN_PHASES:
+            raise Failure(f"--phase goes over batch sizes, groups and combinations of its own: leave out {name}")
+        if not basins and parameter in _OF_BASINS:
+            raise Failure(f"{name} is about the batches of --basins: give --basins BATCHES too")
+        if digits and parameter == "dimension":
+            raise Failure("--dimension is that of Gaussian points, and --digits are images: leave out one of them")
 
 
 def _batches(n: int, batches: int, dimension: int, digits: bool, seed: int) -> tuple[Array, str]:

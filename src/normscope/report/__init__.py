@@ -12,6 +12,13 @@ from normscope.report.inspection_run import run_inspection
 from normscope.report.memory import ensure_fits
 from normscope.report.output import ensure_writable
 from normscope.report.page import render, write_page
+from normscope.report.partition_facts import partition_facts, partition_numbers
+from normscope.report.partition_figure import require_figures, write_animation, write_figure
+from normscope.report.partition_page import render_partition, write_partition_page
+from normscope.report.partition_run import run_partition
+from normscope.report.partition_settings import PartitionError, PartitionSettings, parse_numbers
+from normscope.report.partition_study import Panel, Partitioned
+from normscope.report.partition_text import partition_lines
 from normscope.report.settings import SettingError, Settings
 from normscope.report.standouts import standouts, trouble
 from normscope.report.study import Run, Study, run_study
@@ -24,6 +31,10 @@ __all__ = [
     "Inspection",
     "InspectionError",
     "Network",
+    "Panel",
+    "PartitionError",
+    "PartitionSettings",
+    "Partitioned",
     "Run",
     "SettingError",
     "Settings",
@@ -35,17 +46,27 @@ __all__ = [
     "ensure_writable",
     "inspected_numbers",
     "numbers",
+    "parse_numbers",
     "parse_shape",
+    "partition_facts",
+    "partition_lines",
+    "partition_numbers",
     "read_claims",
     "render",
+    "render_partition",
     "render_trace",
+    "require_figures",
     "run_inspection",
+    "run_partition",
     "run_study",
     "standouts",
     "summarize",
     "terminal_lines",
     "trouble",
     "verdict_lines",
+    "write_animation",
+    "write_figure",
     "write_page",
+    "write_partition_page",
     "write_trace_page",
 ]

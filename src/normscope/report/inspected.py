@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from normscope.report.output_gradients import output_meanings
+from normscope.report.quantities import quantities_of
 from normscope.tracing import Trace
 
 
@@ -44,6 +47,7 @@ def numbers(inspected: Inspected) -> dict[str, Any]:
     return {
         "data": inspected.data,
         "broken": inspected.broken,
+        "meanings": _meanings([network.trace for network in inspected.networks]),
         "networks": [
             {
                 "name": network.name,
@@ -53,6 +57,7 @@ def numbers(inspected: Inspected) -> dict[str, Any]:
                 "loss": _plain(network.trace.loss),
                 "seed": network.trace.seed,
                 "notes": list(network.trace.notes),
+                "output_gradients": {key: _plain(value) for key, value in network.trace.output_gradients.items()},
                 "standouts": list(network.standouts),
                 "layers": [
                     {str(key): _plain(value) for key, value in row.items()}
@@ -62,6 +67,12 @@ def numbers(inspected: Inspected) -> dict[str, Any]:
             for network in inspected.networks
         ],
     }
+
+
+def _meanings(traces: Sequence[Trace]) -> dict[str, str]:
+    """One line on each number that the traces have."""
+    columns = {quantity.key: quantity.meaning for quantity in quantities_of(traces) if quantity.meaning}
+    return columns | (output_meanings(traces) if any(trace.output_gradients for trace in traces) else {})
 
 
 def _plain(value: Any) -> Any:

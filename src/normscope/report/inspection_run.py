@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from normscope.report.losses import Loss, find_loss, random_targets
 from normscope.report.standouts import broken, standouts
 from normscope.tracing import Trace, trace
 
+_MEASURES: Final = ("moments", "geometry")
+_WITH_LOSS: Final = (*_MEASURES, "kernel_gradients", "output_gradients")
 _WARNINGS = 5  # so many different warnings of the user's code are told
 
 Progress = Callable[[float, float, str], None]
@@ -79,13 +82,17 @@ def _device(name: str) -> torch.device:
 def _loss(settings: Inspection) -> Loss | None:
     if settings.loss is None:
         return None
-    return random_targets(settings.loss, settings.seed) if settings.random_targets else find_loss(settings.loss)
+    if settings.random_targets:
+        random_targets(settings.loss, settings.seed)  # which losses it is known for is told before anything is made
+    return find_loss(settings.loss)
 
 
 def _trace(
     model: nn.Module, batch: data.Batch, loss: Loss | None, settings: Inspection, tick: Callable[[int], None]
 ) -> Trace:
-    targets = batch.targets if loss is not None and not settings.random_targets else None
+    targets: Any = None if loss is None else batch.targets
+    if settings.random_targets and settings.loss is not None:
+        targets = random_targets(settings.loss, settings.seed)
     with naming_the_layer(model, batch.inputs, _advice(settings)):
         result = trace(
             model,
@@ -93,6 +100,7 @@ def _trace(
             targets,
             loss,
             layers=settings.layers,
+            measures=_MEASURES if loss is None else _WITH_LOSS,
             capture="ops" if settings.capture == "ops" else "modules",  # checked when made
             batch_dim=settings.batch_dim,
             seed=settings.seed,

@@ -26,7 +26,7 @@ _NAMES = 0.4  # of the screen, at most, so that all names can be told apart
 _KIND, _SHAPE = 14, 14
 # what stays on a narrow screen, the most important first
 _KEPT = ("trouble", "std", "cos_mean", "effective_rank", "odd_score", "dead_fraction", "grad_norm", "kind", "mean",
-         "grad_coherence", "shape", "odd_index", "grad_shared", "param_grad_norm")  # fmt: skip
+         "grad_coherence", "kernel_gradient_ratio", "shape", "odd_index", "grad_shared", "param_grad_norm")  # fmt: skip
 _LABELS = ("layer", "kind", "call")
 
 

@@ -12,11 +12,22 @@ from torch.utils._pytree import tree_leaves
 
 from normscope.loading import LoadingError, call, describe, one_line, origin, resolve, suggestion
 from normscope.report.failing_layer import InspectionError, given
+from normscope.tracing import check_labels
 
 Loss = Callable[[Any, Any], Tensor]
 
+
+def _cross_entropy(outputs: Tensor, targets: Any) -> Tensor:
+    if isinstance(targets, Tensor) and not targets.is_floating_point():
+        try:
+            check_labels(outputs, targets)
+        except ValueError as error:
+            raise InspectionError(f"--loss cross_entropy: {error}") from error
+    return nn.functional.cross_entropy(outputs, targets)
+
+
 LOSSES: Final[dict[str, Loss]] = {
-    "cross_entropy": nn.functional.cross_entropy,
+    "cross_entropy": _cross_entropy,
     "mse": nn.functional.mse_loss,
 }
 """Every loss that has a name of its own. A new one is one line here."""
@@ -48,8 +59,8 @@ def find_loss(spec: str) -> Loss:
     return _telling(found, spec)
 
 
-def random_targets(loss: str, seed: int) -> Loss:
-    """The loss named ``loss`` against targets drawn from ``seed``: of the kind it takes, in the shape of the outputs.
+def random_targets(loss: str, seed: int) -> Callable[[Any], Tensor]:
+    """What draws targets from ``seed``: of the kind that the loss named ``loss`` takes, in the shape of the outputs.
 
     For cross-entropy, classes that are equally likely; for the mean squared error, numbers of mean 0 and variance 1.
 
@@ -61,7 +72,7 @@ def random_targets(loss: str, seed: int) -> Loss:
             f"--random-targets are known for --loss {' and '.join(LOSSES)} only, not for {one_line(loss)}"
         )
 
-    def against_random(outputs: Any, _: Any) -> Tensor:
+    def drawn(outputs: Any) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         values = output_tensor(outputs)
         if loss == "mse":
@@ -71,9 +82,9 @@ def random_targets(loss: str, seed: int) -> Loss:
         else:
             shape = (values.shape[0], *values.shape[2:])
             targets = torch.randint(values.shape[1], shape, generator=generator)
-        return LOSSES[loss](values, targets.to(values.device))
+        return targets.to(values.device)
 
-    return _telling(against_random, loss)
+    return drawn
 
 
 def output_tensor(outputs: Any) -> Tensor:

@@ -63,6 +63,11 @@ QUANTITIES: Final = (
              "Share of the gradient's energy that is the same for every sample.", True),
     Quantity("param_grad_norm", "param grad", "Parameter gradient norm", "number", "log",
              "‖∂ loss / ∂ parameters‖ of the layer's own parameters.", True),
+    Quantity("kernel_gradient_ratio", "a/b", "Kernel gradient, a / b", "number", "log",
+             "Mean size of the terms of the kernel's gradient, one a sample and position, over the mean size of their "
+             "mean. Near 1: they agree, and the gradient hardly depends on the input; about √T: T independent terms "
+             "cancel.",
+             True),
 )  # fmt: skip
 """Every column that a trace may have by itself, in the order in which they are read."""
 

@@ -18,6 +18,7 @@ from normscope.tracing import Trace
 _NAME = 80  # columns of a layer's name in a sentence
 _DEAD = 0.5  # above this share of dead channels a layer is named
 _FEW = 0.1  # below this share of the directions that there are, an effective rank is named
+_PREFERRED, _PREDICTED = 0.9, 0.5  # the largest wrong class of this share of the samples, with this weight, is named
 _DECADES = 3  # sizes that differ by more are named
 _WORST_DECADES = 10  # this far from the median layer, a size counts as much as a layer whose channels are all dead
 
@@ -27,9 +28,9 @@ def standouts(trace: Trace) -> list[str]:
 
     What is not finite comes first. Then dead channels (more than half of a layer's), what became of the batch in the
     last layer (samples apart from a tight cluster, all in one direction, few directions), and sizes of activations and
-    gradients that differ by more than three decades through depth.
+    gradients that differ by more than three decades through depth. Last a class that is predicted whatever the input.
     """
-    found = [broken(trace), _dead(trace), *_end(trace), *_sizes(trace)]
+    found = [broken(trace), _dead(trace), *_end(trace), *_sizes(trace), _one_class(trace)]
     return [sentence for sentence in found if sentence] or [_calm(trace)]
 
 
@@ -163,6 +164,17 @@ def _sizes(trace: Trace) -> list[str]:
         if none:
             found.append(f"The gradient is exactly zero in {none} of {len(gradients)} layer calls.")
     return [sentence for sentence in found if sentence]
+
+
+def _one_class(trace: Trace) -> str | None:
+    found = trace.output_gradients
+    if not found or not (found["largest_share"] > _PREFERRED and found["positive_share"] > _PREDICTED):
+        return None
+    return (
+        f"The network predicts class {found['largest_class']:.0f} whatever the input: it is the largest wrong class of "
+        f"{_percent(found['largest_share'])} of the samples of other classes, and {_percent(found['positive_share'])} "
+        "of what is predicted wrongly goes to one class."
+    )
 
 
 def _span(trace: Trace, values: NDArray[np.float64], what: str, size: str) -> str | None:

@@ -11,12 +11,16 @@ from rich.cells import cell_len, set_cell_size
 from normscope.loading import one_line
 from normscope.report.inspected import Inspected, Network
 from normscope.report.layer_table import layer_table
+from normscope.report.output_gradients import output_rows
 from normscope.report.quantities import quantities_of
 from normscope.report.writing import form, sparkline
+from normscope.tracing import Trace
 
 _LINE = 32  # characters of a line through depth
 _ROOMY = 70  # columns of a screen that has space for whole titles
-_DEPTH = ("std", "dead_fraction", "cos_mean", "effective_rank", "odd_score", "grad_norm", "grad_coherence")
+_DEPTH = ("std", "dead_fraction", "cos_mean", "effective_rank", "odd_score", "grad_norm", "grad_coherence",
+          "kernel_gradient_ratio")  # fmt: skip
+_EXPLAINED = ("kernel_gradient_ratio",)  # what a title does not say
 
 
 def lines(
@@ -49,7 +53,7 @@ def lines(
         for letter, network in zip("AB", inspected.networks, strict=False):
             text += _wrapped(f"{letter}: {network.name}", "", width)
         text.append("")
-    return [*text, *_through_depth(inspected.networks, width), "", *table]
+    return [*text, *_through_depth(inspected.networks, width), "", *_of_outputs(traces, width), *table]
 
 
 def _head(network: Network) -> str:
@@ -83,4 +87,19 @@ def _through_depth(networks: Sequence[Network], width: int) -> list[str]:
             first, last = form(known[0], quantity.form), form(known[-1], quantity.form)
             line = sparkline(known, space, logarithmic=quantity.scale == "log")
             text.append(f"  {title:<{label}}  {which}{first:>7} {set_cell_size(line, space)} {last}")
+        if quantity.key in _EXPLAINED:
+            text += _wrapped(quantity.meaning, "    ", width)
     return ["Through depth, first layer to last:", *text] if text else []
+
+
+def _of_outputs(traces: Sequence[Trace], width: int) -> list[str]:
+    """Each number of the gradient by the outputs, and what it means."""
+    rows = output_rows(traces)
+    text = []
+    for row in rows:
+        letters = zip("AB", row.values, strict=False)
+        values = "  ".join(f"{letter} {value}" for letter, value in letters) if len(traces) > 1 else row.values[0]
+        text += textwrap.wrap(f"{row.title}  {values}", max(width, 20), initial_indent="  ", subsequent_indent="    ")
+        text += _wrapped(row.meaning, "    ", width)
+    head = _wrapped("Gradient by the outputs, a row a sample and a column a class:", "", width)
+    return [*head, *text, ""] if rows else []

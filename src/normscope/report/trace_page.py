@@ -10,6 +10,7 @@ from normscope.loading import one_line
 from normscope.report.captions import number
 from normscope.report.inspected import Inspected
 from normscope.report.output import write_whole
+from normscope.report.output_gradients import output_rows
 from normscope.report.standouts import standouts
 from normscope.report.templating import render_template
 from normscope.report.trace_payload import page_quantities, trace_payload
@@ -51,6 +52,7 @@ def render_trace(
         command=command,
         data=data,
         networks=[_described(trace, name) for trace, name in zip(several, called, strict=True)],
+        outputs=output_rows(several),
         charts=[quantity for quantity in page_quantities(several) if quantity.drawn],
     )
 

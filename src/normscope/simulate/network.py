@@ -11,13 +11,14 @@ from torch import Tensor
 from normscope.models.builder import require_integer, require_positive
 from normscope.nn.switches import Scale
 from normscope.simulate.backward import Gradients, backward
+from normscope.simulate.device import usable_device
 from normscope.simulate.elementwise import Activation
 from normscope.simulate.inputs import initial_state
 from normscope.simulate.law import LawSource
 from normscope.simulate.layer import Layer, Residual
 from normscope.simulate.passing import Passed, Skip, Source, pass_layer
-from normscope.simulate.plan import Parameters, make_layers
-from normscope.simulate.recording import Callback, Recorder, record_names, recorded_depths
+from normscope.simulate.plan import Parameters, make_layers, require_parameters
+from normscope.simulate.recording import Callback, Recorder, record_names, recorded_depths, require_callback
 from normscope.simulate.requirements import check_memory
 from normscope.simulate.result import RandomNetworks
 from normscope.simulate.roots import narrow_root
@@ -99,7 +100,8 @@ def random_network(
         `RandomNetworks`, on the CPU.
 
     Raises:
-        ValueError: a size below 1, an unknown name, a wrong shape, or weights that the law does not have.
+        ValueError: a size below 1, an unknown name, a wrong shape, weights that the law does not have, or a device that
+            is not there.
         TypeError: an argument of the wrong type.
         MemoryError: it would not fit into what is free; says what takes most.
         FloatingPointError: an activation that grows faster than linearly left the range of numbers.
@@ -110,14 +112,17 @@ def random_network(
     seed = require_integer("seed", seed)
     if method not in ("law", "weights"):
         raise ValueError(f"method must be 'law' or 'weights', got {method!r}")
+    if not isinstance(gradients, bool):
+        raise TypeError(f"gradients must be True or False, got {gradients!r}")
     if dtype not in _DTYPES:
         raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-    where = torch.device("cpu" if device is None else device)
-    parameters = parameters or Parameters()
+    where = usable_device(device)
+    parameters = require_parameters(parameters)
     draw_weights = weight_law(parameters.weights)
     if method == "law" and draw_weights is not gaussian:
         raise ValueError(f"the law is that of Gaussian weights, not of {parameters.weights!r}: use method='weights'")
     names, at = record_names(record), recorded_depths(depths, depth)
+    require_callback(callback)
     with torch.no_grad():
         layers = make_layers(
             depth,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import torch
 
+from normscope.loading import describe
 from normscope.nn.switches import Scale, Switches, make_switches
 from normscope.simulate.elementwise import Activation, Elementwise
 from normscope.simulate.layer import Layer, Residual
@@ -37,12 +38,27 @@ class Parameters:
     def __post_init__(self) -> None:
         for name in ("weight_std", "bias_std", "gain", "shift"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not math.isfinite(value):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise ValueError(f"{name} must be a finite number, got {value!r}")
         if self.weight_std <= 0 or self.bias_std < 0:
             raise ValueError(
                 f"weight_std must be positive and bias_std at least 0, got {self.weight_std} and {self.bias_std}"
             )
+
+
+def require_parameters(parameters: Parameters | None) -> Parameters:
+    """``parameters``, None being the plain ones.
+
+    Raises:
+        TypeError: something else.
+    """
+    if parameters is None:
+        return Parameters()
+    if not isinstance(parameters, Parameters):
+        raise TypeError(
+            f"parameters must be None or simulate.Parameters(weights=…, bias_std=…), got {describe(parameters)}"
+        )
+    return parameters
 
 
 def make_layers(
@@ -66,8 +82,8 @@ def make_layers(
     """
     if residual is not None and residual not in get_args(Residual):
         raise ValueError(f"residual must be None or one of {', '.join(get_args(Residual))}, got {residual!r}")
-    if not math.isfinite(branch_scale):
-        raise ValueError(f"branch_scale must be finite, got {branch_scale}")
+    if isinstance(branch_scale, bool) or not isinstance(branch_scale, int | float) or not math.isfinite(branch_scale):
+        raise ValueError(f"branch_scale must be a finite number, got {branch_scale!r}")
     recenters = [_switch("recenter", value) for value in _each("recenter", recenter, depth)]
     rescales = [_switch("rescale", value) for value in _each("rescale", rescale, depth)]
     known: dict[Any, Elementwise] = {}

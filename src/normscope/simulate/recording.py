@@ -21,7 +21,10 @@ def record_names(record: str | Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         ValueError: a name that is neither "gram" nor a measure; the message lists those that are.
+        TypeError: no names at all.
     """
+    if not isinstance(record, Iterable):
+        raise TypeError(f"record must be a name or several, such as 'gram' or ('gram', 'odd_score'), got {record!r}")
     names = (record,) if isinstance(record, str) else tuple(record)
     for name in names:
         if name != "gram" and name not in GRAM_MEASURES:
@@ -38,12 +41,25 @@ def recorded_depths(depths: Iterable[int] | None, depth: int) -> tuple[int, ...]
     """
     if depths is None:
         return tuple(range(depth + 1))
-    asked = [index(t) for t in depths]
+    try:
+        asked = [index(t) for t in depths]
+    except TypeError:
+        raise TypeError(f"depths must be whole numbers, such as range(0, 51, 10), got {depths!r}") from None
     wrong = [t for t in asked if not -depth - 1 <= t <= depth]
     if wrong or not asked:
         what = f"got {wrong[0]}" if wrong else "got none"
         raise ValueError(f"depths: a network of depth {depth} has the depths 0 (its input) to {depth}, {what}")
     return tuple(sorted({t % (depth + 1) for t in asked}))
+
+
+def require_callback(callback: Callback | None) -> None:
+    """Check that a callback can be called.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be a function of (depth, Gram matrices, log scales), got {callback!r}")
 
 
 class Recorder:

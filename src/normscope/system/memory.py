@@ -1,15 +1,25 @@
-"""How much memory is left on this machine."""
+"""How much memory is left on this machine, and whether it was lack of it that an error is about."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "size calculation overflowed")
+
 
 def free_bytes() -> int | None:
     """Memory that may still be taken, by what the system and the control group say; None where they say nothing."""
     told = [value for value in (_system(), _control_group()) if value is not None]
     return min(told, default=None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory did not suffice: a MemoryError, or the RuntimeError that the allocators of torch raise."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)
+    )
 
 
 def _system() -> int | None:

@@ -7,6 +7,7 @@ of its weights. A model is bit-identical after each of them.
 from __future__ import annotations
 
 from normscope.tracing.gradient_probe import GradientProbe, probe_gradients
+from normscope.tracing.labels import check_labels
 from normscope.tracing.preserve import preserved
 from normscope.tracing.result import Trace
 from normscope.tracing.sampled_noise import minibatch_noise
@@ -19,6 +20,7 @@ __all__ = [
     "LossAlongGradient",
     "ProductSpectrum",
     "Trace",
+    "check_labels",
     "gradient_step",
     "loss_along_gradient",
     "minibatch_noise",

@@ -15,12 +15,15 @@ from torch.utils.hooks import RemovableHandle
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from normscope.tracing.inputs import tensors_in
+from normscope.tracing.kernel_capture import KERNEL_LAYERS
 from normscope.tracing.records import (
     GramBlocks,
+    KernelInput,
     Plan,
     Record,
     channel_dimension,
     measure_gradient,
+    measure_kernel,
     measure_output,
     rename,
 )
@@ -44,6 +47,7 @@ class Recorder:
         self._active = True
         self._watched: set[int] = set()  # records whose gradient is waited for
         self._handles: list[RemovableHandle] = []
+        self._kernels: dict[int, KernelInput] = {}  # by record; of those whose gradient is waited for
         self._handed_on: list[tuple[Record, Tensor]] = []  # outputs that are parameters or inputs themselves
 
     @contextmanager
@@ -58,7 +62,7 @@ class Recorder:
             for module in model.modules():
                 if id(module) in names or ops:
                     hook = self._leaving(names.get(id(module)), _is_leaf(module), ops)
-                    stack.callback(module.register_forward_hook(hook).remove)
+                    stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
             if ops:
                 stack.enter_context(_Operations(self))
             stack.callback(self._let_go)
@@ -67,6 +71,7 @@ class Recorder:
     def _let_go(self) -> None:
         for handle in self._handles:
             handle.remove()
+        self._kernels.clear()
 
     def pause(self) -> None:
         """No more rows: the forward is over, and what runs in the backward (checkpointing) was seen already."""
@@ -94,7 +99,8 @@ class Recorder:
         return hook
 
     def _leaving(self, name: str | None, leaf: bool, ops: bool) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, args: Any, keywords: Any, output: Any) -> None:
+            inputs = (args, keywords)
             if ops:
                 self._path.pop()
             tensor = _primary(output)
@@ -102,7 +108,7 @@ class Recorder:
                 return
             known = self._record_of(tensor)
             if known is None:
-                self._add(name, type(module).__name__, self._calls[name], tensor, inputs, _width(module))
+                known = self._add(name, type(module).__name__, self._calls[name], tensor, inputs, _width(module))
             elif leaf and known.layer.startswith(f"{name}."):
                 # an operation inside this layer was recorded: it is the layer's output, and is named after it
                 known.layer, known.call = name, self._calls[name]
@@ -114,15 +120,24 @@ class Recorder:
                 self._repeat(known, name, type(module).__name__)
             else:
                 return
+            if self._plan.kernels and isinstance(module, KERNEL_LAYERS):
+                self._keep_input(known, module, inputs)
             self._calls[name] += 1
 
         return hook
+
+    def _keep_input(self, record: Record, module: nn.Module, inputs: Any) -> None:
+        """Autograd keeps the input too, where the kernel is trained."""
+        given = next(tensors_in(inputs), None)
+        if given is not None and not given.is_inference() and id(record) in self._watched:
+            with _unseen():
+                self._kernels[id(record)] = KernelInput(module, given.detach(), given._version)
 
     def _record_of(self, tensor: Tensor) -> Record | None:
         version, record = self._seen.get(tensor, (None, None))
         return record if version == _version(tensor) else None
 
-    def _add(self, layer: str, kind: str, call: int, tensor: Tensor, inputs: Any, width: int | None = None) -> None:
+    def _add(self, layer: str, kind: str, call: int, tensor: Tensor, inputs: Any, width: int | None = None) -> Record:
         shape = tuple(tensor.shape)
         channel_dim = channel_dimension(kind, shape, self._channel_dims.get(shape), width)
         self._channel_dims[shape] = channel_dim
@@ -133,6 +148,7 @@ class Recorder:
             measure_output(record, tensor, self._plan, self.grams)
         self._tick(tensor.numel())
         self._watch_gradient(record, tensor, inputs)
+        return record
 
     def _watch_gradient(self, record: Record, tensor: Tensor, inputs: Any) -> None:
         if not tensor.requires_grad or id(record) in self._watched:
@@ -156,6 +172,8 @@ class Recorder:
     def _gradient(self, record: Record, gradient: Tensor) -> None:
         with _unseen():
             measure_gradient(record, gradient, self._plan)
+            if (given := self._kernels.pop(id(record), None)) is not None:
+                measure_kernel(record, given, gradient)
         self._tick(gradient.numel())
 
     def _repeat(self, known: Record, layer: str, kind: str) -> None:

@@ -17,7 +17,7 @@ from normscope.loading import suggestion
 from normscope.measure import Histogram, KernelGradient, OutputGradients
 from normscope.tracing import inputs as given
 from normscope.tracing.inputs import Inputs
-from normscope.tracing.kernel_capture import KernelCapture, LayerCall
+from normscope.tracing.kernel_capture import Conv, ConvTranspose, KernelCapture, LayerCall
 from normscope.tracing.kernel_layers import kernel_layers
 from normscope.tracing.objective import Loss, Objective, differentiate
 from normscope.tracing.reductions import channel_statistics
@@ -77,6 +77,8 @@ class GradientProbe:
 
     def channel_pairs(self, layer: str, call: int = 0, *, absolute: bool = False) -> Array:
         """Gradient of the kernel, mean over its positions, or mean of its absolute value: (C out, C in / groups).
+
+        Of a transposed convolution, whose weight has the inputs first, (C in, C out / groups).
 
         Raises:
             ValueError: as `kernel`.
@@ -152,8 +154,8 @@ def probe_gradients(
     backward of autograd does not compute them a second time.
 
     Args:
-        model: any module. Linear layers and convolutions of 1, 2 and 3 dimensions are probed, as far as they are called
-            as modules.
+        model: any module. Linear layers, convolutions and transposed convolutions of 1, 2 and 3 dimensions are probed,
+            as far as they are called as modules.
         inputs: the batch, samples first: a tensor, or a tuple of positional or a mapping of keyword arguments.
         targets: second argument of ``loss``.
         loss: ``loss(outputs, targets)``, a scalar tensor; default cross-entropy for integer targets, mean squared error
@@ -223,7 +225,7 @@ def _backward(
 
 
 def _dimensions(module: nn.Module) -> int:
-    assert isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    assert isinstance(module, Conv | ConvTranspose)
     return len(module.kernel_size)
 
 

@@ -15,8 +15,11 @@ from torch.nn.functional import pad
 from normscope.measure import KernelGradient, conv_kernel_gradient, linear_kernel_gradient
 from normscope.tracing.inputs import tensors_in
 
-KERNEL_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+ConvTranspose = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+KERNEL_LAYERS = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d
+)  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -121,12 +124,15 @@ def kernel_gradient(module: nn.Module, inputs: Tensor, output_gradients: Tensor)
     """
     if isinstance(module, nn.Linear):
         return linear_kernel_gradient(inputs, output_gradients)
-    if not isinstance(module, Conv):
+    if not isinstance(module, Conv | ConvTranspose):
         raise TypeError(
-            f"a {type(module).__name__} has no kernel whose gradient is known; layers that do: Linear, Conv1d to 3d"
+            f"a {type(module).__name__} has no kernel whose gradient is known; layers that do: Linear, Conv1d to 3d, "
+            "ConvTranspose1d to 3d"
         )
     if inputs.dim() == len(module.kernel_size) + 1:  # one sample without a batch dimension
         inputs, output_gradients = inputs[None], output_gradients[None]
+    if isinstance(module, ConvTranspose):
+        return _transposed(module, inputs, output_gradients)
     if isinstance(module.padding, str) or module.padding_mode != "zeros":
         mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
         inputs = pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
@@ -141,4 +147,19 @@ def kernel_gradient(module: nn.Module, inputs: Tensor, output_gradients: Tensor)
         padding=padding,
         dilation=module.dilation,
         groups=module.groups,
+    )
+
+
+def _transposed(module: ConvTranspose, inputs: Tensor, output_gradients: Tensor) -> KernelGradient:
+    """Of a convolution from δ to I: the terms of its kernel are the same products, one at each position of I."""
+    dimensions = range(len(module.kernel_size))
+    around = [int(module.padding[d]) for d in reversed(dimensions) for _ in range(2)]
+    gradients = pad(output_gradients, around)
+    for d in dimensions:
+        reach = module.dilation[d] * (module.kernel_size[d] - 1) + 1
+        # what output_padding put behind is reached by no position of the input
+        size = (inputs.shape[2 + d] - 1) * module.stride[d] + reach
+        gradients = gradients.narrow(2 + d, 0, size)
+    return conv_kernel_gradient(
+        gradients, inputs, module.kernel_size, stride=module.stride, dilation=module.dilation, groups=module.groups
     )

@@ -11,14 +11,11 @@ from torch import Tensor, nn
 
 from normscope.tracing import inputs as given
 from normscope.tracing.inputs import Inputs
+from normscope.tracing.labels import check_labels, ignored_label
 from normscope.tracing.preserve import preserved
 from normscope.tracing.unwrap import eagerly, unwrapped
 
 Loss = Callable[[Any, Any], Tensor]
-
-_OF_LABELS = (nn.CrossEntropyLoss, nn.NLLLoss)
-_FUNCTIONS_OF_LABELS = (nn.functional.cross_entropy, nn.functional.nll_loss)
-_IGNORED = -100  # torch's default
 
 
 class Objective:
@@ -32,8 +29,8 @@ class Objective:
         seed: start of torch's random generators at each evaluation.
 
     Raises:
-        TypeError: the model is no module, or the inputs hold no tensor.
-        ValueError: fewer than two samples, or neither targets nor a loss.
+        TypeError: the model is no module, the inputs hold no tensor, or the loss is no function.
+        ValueError: fewer than two samples, neither targets nor a loss, or bools as targets of the default one.
     """
 
     def __init__(self, model: nn.Module, inputs: Inputs, targets: Any, loss: Loss | None, seed: int) -> None:
@@ -47,8 +44,12 @@ class Objective:
         criterion = given.criterion(targets, loss)
         if criterion is None:
             raise ValueError("gradients need a loss: give targets, or loss(outputs, targets)")
+        if not callable(criterion):
+            raise TypeError(f"loss is a {type(criterion).__name__}: give a function loss(outputs, targets)")
+        if loss is None and isinstance(targets, Tensor) and targets.dtype == torch.bool:
+            raise ValueError("targets are bools: give classes as integers, or name the loss(outputs, targets)")
         self._criterion = criterion
-        self._ignored = _ignored_label(targets, loss)
+        self._ignored = ignored_label(targets, loss)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -64,10 +65,14 @@ class Objective:
         """The loss, 0-d.
 
         Raises:
-            ValueError: it is not one number, or labels are out of range.
+            ValueError: it is not one real number, or labels are out of range.
         """
-        self._check_labels(outputs)
-        return given.scalar(self._criterion(outputs, given.own_copy(self.targets, with_gradient=False)))
+        if self._ignored is not None:
+            check_labels(outputs, self.targets, self._ignored)
+        value = given.scalar(self._criterion(outputs, given.own_copy(self.targets, with_gradient=False)))
+        if value.is_complex():
+            raise ValueError("loss(outputs, targets) must return one real number, it returned a complex one")
+        return value
 
     def start(self, arguments: Any) -> tuple[Any, Tensor]:
         """Outputs and loss of the model as it is.
@@ -101,18 +106,6 @@ class Objective:
         gradients = {n: g.to_dense().detach() for n, g in zip(trained, found, strict=True) if g is not None}
         return gradients, value.item()
 
-    def _check_labels(self, outputs: Any) -> None:
-        if self._ignored is None or not isinstance(outputs, Tensor) or outputs.dim() < 2:
-            return
-        labels = self.targets[self.targets != self._ignored]
-        low, high = (int(labels.min()), int(labels.max())) if labels.numel() else (0, 0)
-        classes = outputs.shape[1]
-        if low < 0 or high >= classes:
-            wrong = low if low < 0 else high
-            raise ValueError(
-                f"label {wrong} is out of range: the model has {classes} outputs, for labels 0 to {classes - 1}"
-            )
-
 
 def differentiate(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
     """∂value/∂leaf of each, without touching ``.grad``; None where it does not depend on one.
@@ -129,12 +122,3 @@ def differentiate(value: Tensor, leaves: Sequence[Tensor]) -> tuple[Tensor | Non
             raise
         why = "activation checkpointing with use_reentrant=True allows no gradient that leaves .grad alone"
         raise ValueError(f"{why}: use use_reentrant=False") from error
-
-
-def _ignored_label(targets: Any, loss: Loss | None) -> int | None:
-    """The label that the loss leaves out, if it is one of labels 0 … K − 1; None if it is another."""
-    if not isinstance(targets, Tensor) or targets.is_floating_point() or targets.is_complex():
-        return None
-    if isinstance(loss, _OF_LABELS):
-        return int(loss.ignore_index)
-    return _IGNORED if loss is None or loss in _FUNCTIONS_OF_LABELS else None

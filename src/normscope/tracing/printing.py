@@ -20,10 +20,12 @@ _NAME_WIDTHS = (40, 28, 16)  # of a layer's name: as the terminal allows
 _HEADING_WIDTH = 14
 _SHOWN = (
     "layer", "call", "kind", "shape", "mean", "std", "dead_fraction", "cos_mean", "effective_rank", "odd_index",
-    "odd_score", "grad_norm", "grad_coherence",
+    "odd_score", "grad_norm", "grad_coherence", "kernel_gradient_ratio",
 )  # fmt: skip
 # what a narrow terminal does without, first to last
-_DISPENSABLE = ("grad_coherence", "odd_index", "shape", "dead_fraction", "mean", "kind", "effective_rank", "std")
+_DISPENSABLE = ("grad_coherence", "odd_index", "shape", "dead_fraction", "mean", "kind", "effective_rank",
+                "kernel_gradient_ratio", "std")  # fmt: skip
+_OF_OUTPUTS = (("cosine", "cosine"), ("correlation", "correlation"), ("rank-one energy", "rank_one_energy"))
 _AT_THE_LEFT = ("layer", "kind", "shape")
 _ROUNDING = 1e-6  # of a mean, relative to the standard deviation: some units in the last place of float32
 _UNDEFINED = "–"  # all signs here are of those that every terminal has
@@ -93,12 +95,13 @@ def headline(trace: Trace) -> str:
 
 
 def remarks(trace: Trace) -> list[str]:
-    """What a reader must know before the numbers: the notes, and where the first NaN or infinity is."""
+    """What a reader must know before the numbers: of all outputs, the notes, where the first NaN or infinity is."""
     notes = [f"note: {one_line(note)}" for note in trace.notes]
+    told = [*_of_outputs(trace), *notes]
     if trace.first_nonfinite is None:
-        return notes
+        return told
     layer, call = trace.first_nonfinite
-    return [*notes, f"NaN or infinity first in layer {one_line(layer)}{f', call {call}' if call else ''}"]
+    return [*told, f"NaN or infinity first in layer {one_line(layer)}{f', call {call}' if call else ''}"]
 
 
 def significant(value: float) -> str:
@@ -116,6 +119,16 @@ def elided(text: str, width: int) -> str:
         return text
     end = (width - 1) // 2
     return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
+def _of_outputs(trace: Trace) -> list[str]:
+    found = trace.output_gradients
+    if not found:
+        return []
+    which = f"class {found['largest_class']:.0f}"
+    share = f"{which} is the largest wrong one of {significant(100 * found['largest_share'])}% of the samples"
+    others = ", ".join(f"{name} {significant(found[key])}" for name, key in _OF_OUTPUTS)
+    return [f"gradient by the outputs: {share}, {others}"]
 
 
 def _printed_rows(trace: Trace) -> tuple[list[int], int | None]:
@@ -192,7 +205,7 @@ def _cell(name: str, value: Any, finite: bool, name_width: int) -> str:
 
 def _not_printed(trace: Trace, columns: list[Column]) -> list[str]:
     """Where to find the columns that are not printed but have something to say."""
-    printed = {"call", "finite", *(column.name for column in columns)}
+    printed = {"call", "finite", "grad_finite", *(column.name for column in columns)}
     others = [n for n in map(str, trace.table) if n not in printed and _says_something(trace.table, n)]
     return [f"also in .table: {', '.join(others)}"] if others else []
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from normscope import measure
+from normscope.tracing.kernel_capture import kernel_gradient
 from normscope.tracing.reductions import ChannelStatistics, channel_statistics, gradient_statistics, sketch
 from normscope.tracing.threads import one_thread
 
@@ -41,9 +43,18 @@ class Plan:
     batch_dim: int
     moments: bool
     geometry: bool
+    kernels: bool
     functions: dict[str, Callable[[Tensor], Tensor]]
     projection: int | None
     seed: int
+
+
+class KernelInput(NamedTuple):
+    """What a layer with a kernel was given, until the gradient of its output has come."""
+
+    module: nn.Module
+    tensor: Tensor
+    version: int  # another one later: it was written into
 
 
 class GramBlocks:
@@ -110,6 +121,25 @@ def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
     with one_thread(samples.numel()):
         statistics = gradient_statistics(samples)
     record.scalars["grad_norm"], record.scalars["grad_coherence"], record.scalars["grad_shared"] = statistics
+
+
+@torch.no_grad()
+def measure_kernel(record: Record, given: KernelInput, gradient: Tensor) -> None:
+    """``kernel_gradient_ratio``, a / b of `normscope.measure.KernelGradient`; none where it cannot be told.
+
+    That is where the input was written into since, and where a class of the user's puts out other shapes than the
+    layer from which it is derived.
+    """
+    if given.tensor._version != given.version:
+        return
+    module = given.module
+    try:
+        kernel = kernel_gradient(module, given.tensor, gradient)
+    except (TypeError, ValueError):
+        return
+    if isinstance(module, nn.Linear) and kernel.signed.shape != (module.out_features, module.in_features):
+        return
+    record.scalars["kernel_gradient_ratio"] = kernel.ratio
 
 
 def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | None, width: int | None = None) -> int:

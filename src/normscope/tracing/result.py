@@ -40,14 +40,22 @@ class Trace:
             with a loss also, of its gradient by the layer's output, ``grad_norm``, ``grad_coherence`` and
             ``grad_shared`` (share of its energy that is the same for every sample, n ‖mean_b g_b‖² / Σ_b ‖g_b‖²), and
             ``param_grad_norm`` of the layer's parameters and ``grad_finite`` (neither norm is NaN or infinite; a
-            gradient that was not measured counts as finite); and a column for each measure of the user's own. What is
-            not defined is NaN.
+            gradient that was not measured counts as finite); ``kernel_gradient_ratio`` of linear layers and
+            convolutions, if it was asked for: mean size of the terms of which the kernel's gradient is the sum, one a
+            sample and position, over the mean size of their mean (a / b of `normscope.measure.KernelGradient`). Near 1
+            all terms agree and the gradient hardly depends on the input; of T independent terms it is about √T; and a
+            column for each measure of the user's own. What is not defined is NaN.
         model: class name of the model.
         batch: number of samples, n.
         training: whether the model was in train mode.
         loss: value of the loss, or None.
         seed: seed of the random generators while the model ran.
         notes: what a reader must know, such as an approximation that was made.
+        output_gradients: of a classifier, if it was asked for, what its gradient by the outputs tells: does it predict
+            one class, whatever the input? ``images`` and ``classes``, and by name the numbers of
+            `normscope.measure.OutputGradients`: ``largest_class``, ``largest_share`` (about 1/(K − 1) of K classes when
+            none is preferred, 1 when one is predicted always), ``positive_share``, ``cosine``, ``correlation``,
+            ``rank_one_energy``. Else empty.
     """
 
     table: pd.DataFrame
@@ -57,6 +65,7 @@ class Trace:
     loss: float | None = None
     seed: int = 0
     notes: tuple[str, ...] = ()
+    output_gradients: Mapping[str, float] = field(default_factory=dict)
     _channels: Mapping[tuple[str, int], Mapping[str, NDArray[Any]]] = field(default_factory=dict)
     _grams: Mapping[tuple[str, int], NDArray[np.float64]] = field(default_factory=dict)
 

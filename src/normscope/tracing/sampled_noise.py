@@ -51,16 +51,21 @@ def minibatch_noise(
 
     Raises:
         TypeError: the model is no module, or the inputs hold no tensor.
-        ValueError: a batch size or ``pairs`` below 2, or as `normscope.tracing.loss_along_gradient`.
+        ValueError: a batch size or ``pairs`` that is no whole number of at least 2, a negative seed, targets that are
+            not one a sample, or as `normscope.tracing.loss_along_gradient`.
 
     Source: Bjorck et al., Understanding batch normalization (NeurIPS 2018, arXiv 1806.02375), section 2.1 and its
     appendix; the estimator by pairs is ours.
     """
-    if not batch_sizes or min(batch_sizes) < 2:
-        raise ValueError(f"batch_sizes must be at least 2 each, got {list(batch_sizes)}")
-    if pairs < 2:
-        raise ValueError(f"pairs must be at least 2 for a standard error, got {pairs}")
+    if not isinstance(batch_sizes, Sequence) or not batch_sizes or not all(map(_at_least_two, batch_sizes)):
+        raise ValueError(f"batch_sizes must be whole numbers, at least 2 each, got {batch_sizes}")
+    if not _at_least_two(pairs):
+        raise ValueError(f"pairs must be a whole number of at least 2, for a standard error, got {pairs}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
     n = batch_size(inputs, 0)
+    if loss is None and isinstance(targets, Tensor) and targets.shape[:1] != (n,):
+        raise ValueError(f"targets of shape {tuple(targets.shape)} are not one a sample: inputs hold {n} samples")
     rng = np.random.default_rng(seed)
     rows = []
     for size in batch_sizes:
@@ -68,6 +73,10 @@ def minibatch_noise(
         noise, error = halves.mean(), halves.std(ddof=1) / pairs**0.5
         rows.append((size, noise, error, size * noise, pairs))
     return pd.DataFrame(rows, columns=["batch_size", "noise", "standard_error", "noise_per_sample", "pairs"])
+
+
+def _at_least_two(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and bool(value >= 2)
 
 
 def _half_square(

@@ -87,9 +87,7 @@ def loss_along_gradient(
 
     Source: Bjorck et al., Understanding batch normalization (NeurIPS 2018, arXiv 1806.02375), section 3.1, figure 3.
     """
-    sizes = np.atleast_1d(np.asarray(step_sizes, dtype=np.float64))
-    if sizes.ndim != 1 or not sizes.size or not np.isfinite(sizes).all():
-        raise ValueError("step_sizes must be one or more finite numbers in a row")
+    sizes = _finite(step_sizes, "step_sizes")
     objective = Objective(model, inputs, targets, loss, seed)
     with objective.running():
         gradients, start = objective.gradients()
@@ -118,8 +116,10 @@ def gradient_step(
 
     Raises:
         TypeError: the model is no module, or the inputs hold no tensor.
-        ValueError: as `loss_along_gradient`.
+        ValueError: a step size that is not finite, or as `loss_along_gradient`.
     """
+    if not np.isfinite(step_size):
+        raise ValueError(f"step_size must be finite, got {step_size}")
     objective = Objective(model, inputs, targets, loss, seed)
     with objective.running():
         gradients, _ = objective.gradients()
@@ -153,7 +153,7 @@ def replay_update(
         ``var`` over the batch and all positions.
 
     Raises:
-        TypeError: the model is no module, or the inputs hold no tensor.
+        TypeError: the model is no module, the inputs hold no tensor, or the update is no mapping of tensors.
         ValueError: no layer matches (the message names the nearest), a name in ``update`` is no parameter or its shape
             differs, or fractions are not finite.
 
@@ -162,10 +162,10 @@ def replay_update(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     model, _ = unwrapped(model)
-    shares = np.atleast_1d(np.asarray(fractions, dtype=np.float64))
-    if shares.ndim != 1 or not shares.size or not np.isfinite(shares).all():
-        raise ValueError("fractions must be one or more finite numbers in a row")
+    shares = _finite(fractions, "fractions")
     patterns = [layers] if isinstance(layers, str) else list(layers)
+    if not patterns:
+        raise ValueError("no layers were named: give one glob pattern or more, such as '*'")
     for pattern in patterns:
         watched_layers(model, pattern)
     _check_update(model, update)
@@ -196,7 +196,19 @@ def _apply(model: nn.Module, direction: Mapping[str, Tensor], step: float) -> No
         parameter.add_(change.detach().to(parameter), alpha=step)
 
 
+def _finite(values: ArrayLike, name: str) -> Array:
+    try:
+        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.ndim != 1 or not numbers.size or not np.isfinite(numbers).all():
+        raise ValueError(f"{name} must be one or more finite numbers in a row")
+    return numbers
+
+
 def _check_update(model: nn.Module, update: Mapping[str, Tensor]) -> None:
+    if not isinstance(update, Mapping) or not all(isinstance(change, Tensor) for change in update.values()):
+        raise TypeError("the update must be a mapping from the names of parameters to tensors, as gradient_step makes")
     parameters = dict(model.named_parameters())
     if not update:
         raise ValueError("the update is empty: give the change of at least one parameter by its name")

@@ -49,6 +49,9 @@ def write_trace(trace: Trace, path: str | os.PathLike[str]) -> Path:
         "loss": None if trace.loss is None else _encoded(float(trace.loss), "loss"),
         "seed": int(trace.seed),
         "notes": list(trace.notes),
+        "output_gradients": {
+            name: _encoded(value, f"output_gradients {name!r}") for name, value in trace.output_gradients.items()
+        },
         "table": _packed_table(trace.table, arrays),
         "grams": [
             {"layer": layer, "call": int(call), "array": _put(arrays, f"gram/{k}", gram)}
@@ -90,6 +93,7 @@ def read_trace(path: str | os.PathLike[str]) -> dict[str, Any]:
             "loss": None if loss is None else _typed(loss, float),
             "seed": _typed(meta["seed"], int),
             "notes": tuple(_typed(note, str) for note in _typed(meta["notes"], list)),
+            "output_gradients": _numbers(meta.get("output_gradients", {})),  # there is none in files of before
             "_grams": grams,
             "_channels": channels,
         }
@@ -199,6 +203,11 @@ def _unpacked_table(file: Path, archive: zipfile.ZipFile, columns: list[dict[str
     if not set(_COLUMNS) <= set(table) or len({len(column) for column in table.values()}) > 1:
         raise ValueError("columns of the table are missing, or of different lengths")
     return pd.DataFrame(table)
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    found = {name: _decoded(value) for name, value in _typed(values, dict).items()}
+    return {name: value if type(value) is int else _typed(value, float) for name, value in found.items()}
 
 
 def _typed(value: Any, kind: type[T]) -> T:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from normscope.tracing import inputs as given
 from normscope.tracing.capture import Recorder
+from normscope.tracing.classes import ClassGradients, class_gradients, logits_in
 from normscope.tracing.inputs import Inputs
+from normscope.tracing.labels import check_labels, ignored_label
 from normscope.tracing.preserve import preserved
 from normscope.tracing.records import Plan
 from normscope.tracing.result import Trace
@@ -20,7 +22,8 @@ from normscope.tracing.table import tabulate
 from normscope.tracing.unwrap import eagerly, plain_name, unwrapped
 
 Capture = Literal["modules", "ops"]
-Measure = Literal["moments", "geometry"] | Callable[[Tensor], Tensor]
+Word = Literal["moments", "geometry", "kernel_gradients", "output_gradients"]
+Measure = Word | Callable[[Tensor], Tensor]
 
 
 def trace(
@@ -49,16 +52,18 @@ def trace(
     Args:
         model: any `torch.nn.Module`.
         inputs: the batch: a tensor, or a tuple of positional or a mapping of keyword arguments.
-        targets: second argument of ``loss``. With targets and no loss: cross-entropy for integer targets, mean
-            squared error for floating ones.
+        targets: second argument of ``loss``, or a function that makes it from the outputs. With targets and no loss:
+            cross-entropy for integer targets, mean squared error for floating ones.
         loss: ``loss(outputs, targets)``, a scalar tensor. With it a backward pass measures gradients too, from the
             first trained parameter on (from the inputs, where nothing is trained).
         layers: glob pattern, or several, of the layers to watch, such as ``"stage1.*"``.
         capture: "modules", or "ops" to see functional operations inside a forward (``F.relu``, ``+``, ``torch.cat``)
             too, named after where they happen: ``stage1.0.add``, the next one there ``stage1.0.add:1``.
         measures: "moments" (mean, std, dead and finite channels), "geometry" (the Gram matrix and what follows from
-            it), and functions of your own: each is called with every output, samples first, returns a scalar tensor,
-            and becomes a column of its name.
+            it); with a loss "kernel_gradients" (``kernel_gradient_ratio`` of linear layers and convolutions: each costs
+            two more gradients by its weight) and "output_gradients" (`Trace.output_gradients`); and functions of your
+            own: each is called with every output, samples first, returns a scalar tensor, and becomes a column of its
+            name.
         batch_dim: which dimension is the batch, for models that do not have it first. An output that has no such
             dimension of that size is looked at batch first.
         projection: Gram matrices of samples with more features than this are those of random ±1 sums of the features;
@@ -72,7 +77,8 @@ def trace(
     Raises:
         TypeError: the model is no module, the inputs hold no tensor, or a measure is no function.
             With targets alone: outputs that are no tensor.
-        ValueError: fewer than two samples, no layer matches, an unknown capture or measure, a loss that is not scalar.
+        ValueError: fewer than two samples, no layer matches, an unknown capture or measure, a measure of gradients
+            without a loss, a loss that is not scalar, labels out of range.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -84,8 +90,10 @@ def trace(
     if capture not in get_args(Capture):
         raise ValueError(f"capture must be 'modules' or 'ops', not {capture!r}")
     criterion = given.criterion(targets, loss)
+    _check_measured(measures, criterion is not None)
+    ignored = ignored_label(targets, loss)
     recorder = Recorder(plan, progress or (lambda elements: None))
-    value = None
+    value, classes = None, ClassGradients({})
     with (
         preserved(model, seed),
         eagerly(),
@@ -99,9 +107,16 @@ def trace(
         outputs = given.call(model, arguments)
         recorder.pause()
         if criterion is not None:
-            loss_value = given.scalar(criterion(outputs, given.own_copy(targets, with_gradient=False)))
-            _backward(loss_value, model, arguments, watched, recorder)
+            if ignored is not None:
+                check_labels(outputs, targets, ignored)
+            wanted = targets(outputs) if callable(targets) else given.own_copy(targets, with_gradient=False)
+            loss_value = given.scalar(criterion(outputs, wanted))
+            logits = logits_in(outputs) if "output_gradients" in measures else None
+            gradient = _backward(loss_value, model, arguments, logits, watched, recorder)
+            classes = class_gradients(gradient, wanted, ignored)
             value = loss_value.item()
+    if classes.note is not None:
+        notes = (*notes, classes.note)
     if projection is not None:
         error = (2 / projection) ** 0.5
         notes = (*notes, f"Gram entries from {projection} random sums: error (std) at most {error:.1%} of the norms")
@@ -114,6 +129,7 @@ def trace(
         loss=value,
         seed=seed,
         notes=notes,
+        output_gradients=classes.metrics,
         _grams=grams,
         _channels=channels,
     )
@@ -143,8 +159,9 @@ def _plan(batch: int, batch_dim: int, measures: Sequence[Measure], projection: i
     words = [measure for measure in measures if isinstance(measure, str)]
     functions = [measure for measure in measures if not isinstance(measure, str)]
     for word in words:
-        if word not in ("moments", "geometry"):
-            raise ValueError(f"unknown measure {word!r}: choose from 'moments', 'geometry', and functions of your own")
+        if word not in get_args(Word):
+            known = ", ".join(map(repr, get_args(Word)))
+            raise ValueError(f"unknown measure {word!r}: choose from {known}, and functions of your own")
     for function in functions:
         if not callable(function):
             raise TypeError(f"a measure is a word or a function of a tensor, not a {type(function).__name__}")
@@ -155,28 +172,45 @@ def _plan(batch: int, batch_dim: int, measures: Sequence[Measure], projection: i
         batch_dim=batch_dim,
         moments="moments" in words,
         geometry="geometry" in words,
+        kernels="kernel_gradients" in words,
         functions={getattr(f, "__name__", type(f).__name__): f for f in functions},
         projection=projection,
         seed=seed,
     )
 
 
+def _check_measured(measures: Sequence[Measure], with_loss: bool) -> None:
+    for word in ("kernel_gradients", "output_gradients"):
+        if word in measures and not with_loss:
+            raise ValueError(f"the measure {word!r} needs a loss: give targets, or loss(outputs, targets)")
+
+
 def _backward(
-    value: Tensor, model: nn.Module, arguments: Any, layers: Mapping[str, nn.Module], recorder: Recorder
-) -> None:
-    """Backward without touching ``.grad``; norms of the parameters' gradients go to each layer's last call."""
+    value: Tensor,
+    model: nn.Module,
+    arguments: Any,
+    logits: Tensor | None,
+    layers: Mapping[str, nn.Module],
+    recorder: Recorder,
+) -> Tensor | None:
+    """Backward without touching ``.grad``; norms of the parameters' gradients go to each layer's last call.
+
+    Returns:
+        The gradient by ``logits``, if there are any.
+    """
     if not value.requires_grad:
         raise ValueError("the loss does not depend on any parameter or input that needs a gradient")
     parameters = [p for p in model.parameters() if p.requires_grad]
     sources = [t for t in given.tensors_in(arguments) if t.requires_grad]
+    ends = [] if logits is None else [logits]
     try:
-        gradients = torch.autograd.grad(value, [*parameters, *sources], allow_unused=True)
+        gradients = torch.autograd.grad(value, [*parameters, *sources, *ends], allow_unused=True)
     except RuntimeError as error:
         if "use_reentrant" not in str(error):
             raise
         why = "activation checkpointing with use_reentrant=True allows no gradient that leaves .grad alone"
         raise ValueError(f"{why}: use use_reentrant=False, or trace without a loss") from error
-    leaves = zip([*parameters, *sources], gradients, strict=True)
+    leaves = zip([*parameters, *sources], gradients, strict=False)
     recorder.gradients_of_leaves({id(leaf): gradient for leaf, gradient in leaves if gradient is not None})
     norms = {
         id(p): torch.linalg.vector_norm(g.coalesce().values() if g.is_sparse else g, dtype=torch.float64)
@@ -187,3 +221,4 @@ def _backward(
         own = [norms[id(p)] for p in layers[name].parameters(recurse=False) if id(p) in norms] if name in layers else []
         if own:
             record.param_grad_norm = torch.linalg.vector_norm(torch.stack(own))
+    return gradients[-1] if ends else None

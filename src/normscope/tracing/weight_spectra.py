@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from normscope.theory import GaussianProduct, log_singular_values, sample_log_singular_values
 from normscope.tracing.kernel_layers import kernel_layers
@@ -22,7 +23,8 @@ Array = NDArray[np.float64]
 def weight_spectra(model: nn.Module, layers: str | Sequence[str] = "*") -> pd.DataFrame:
     """Extreme singular values of each weight, and what independent entries of the same size would give.
 
-    A kernel is taken as the matrix (channels out, channels in / groups · its positions). For independent entries of
+    A kernel is taken as the matrix (channels out, channels in / groups · its positions); of a transposed convolution,
+    as (channels in, channels out / groups · its positions). For independent entries of
     mean 0 and variance v (any law with a fourth moment: Gaussian, Xavier-uniform) the extreme singular values of an
     (m, k) matrix tend to √v (√max(m, k) ± √min(m, k)); v is the mean square of the entries.
 
@@ -38,12 +40,12 @@ def weight_spectra(model: nn.Module, layers: str | Sequence[str] = "*") -> pd.Da
 
     Raises:
         TypeError: the model is no module.
-        ValueError: a pattern matches no layer, or none with a kernel; a weight that is not finite.
+        ValueError: a pattern matches no layer, or none with a kernel; a weight that is not finite, or has no shape yet.
 
     Source: Bai and Yin, Limit of the smallest eigenvalue of a large dimensional sample covariance matrix (1993).
     """
     rows = []
-    for name, kind, weight in _weights(model, layers):
+    for name, kind, _, weight in _weights(model, layers):
         m, k = weight.shape
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log(np.linalg.svd(weight, compute_uv=False))
@@ -115,20 +117,24 @@ def product_spectrum(model: nn.Module, layers: str | Sequence[str]) -> ProductSp
     Args:
         model: any module, bit-identical afterwards.
         layers: glob pattern, or several, of layers with square weights of one size, multiplied in the order in which
-            the model holds them. A 1 × 1 convolution counts as linear.
+            the model holds them. A 1 × 1 convolution counts as linear, transposed or not.
 
     Raises:
         TypeError: the model is no module.
-        ValueError: a pattern matches no layer, or none with a kernel; weights that are not square, of several sizes,
-            not finite or singular.
+        ValueError: a pattern matches no layer, or none with a kernel; weights that are not square, of several sizes or
+            positions, not finite or zero.
 
     Source: Bjorck et al., Understanding batch normalization (NeurIPS 2018, arXiv 1806.02375), section 4, on products
     of random matrices; `normscope.theory.GaussianProduct` for the law.
     """
     names: list[str] = []
     matrices: list[Array] = []
-    for name, _, weight in _weights(model, layers):
+    for name, kind, positions, weight in _weights(model, layers):
         m, k = weight.shape
+        if positions > 1:
+            raise ValueError(
+                f"layer {name!r} has a kernel of {positions} positions: no square matrix acts as it, name other layers"
+            )
         if m != k or (matrices and m != len(matrices[0])):
             size = f"({len(matrices[0])}, {len(matrices[0])})" if matrices else "square"
             raise ValueError(
@@ -137,14 +143,15 @@ def product_spectrum(model: nn.Module, layers: str | Sequence[str]) -> ProductSp
         if not weight.any():
             raise ValueError(f"layer {name!r} has a weight of zeros: a product with it has no logarithms")
         names.append(name)
-        matrices.append(weight)
+        # its weight has the inputs first
+        matrices.append(weight.T if kind.startswith("ConvTranspose") else weight)
     scale = sum(float(np.log(np.sqrt(len(w)) * np.sqrt(np.mean(w**2)))) for w in matrices)
     law = GaussianProduct(len(matrices), squared=False, log=True)
     return ProductSpectrum(tuple(names), log_singular_values(matrices), scale, law)
 
 
-def _weights(model: nn.Module, layers: str | Sequence[str]) -> list[tuple[str, str, Array]]:
-    """Name, kind and weight matrix, float64, of each chosen layer."""
+def _weights(model: nn.Module, layers: str | Sequence[str]) -> list[tuple[str, str, int, Array]]:
+    """Name, kind, positions of the kernel and weight matrix, float64, of each chosen layer."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
     model, _ = unwrapped(model)
@@ -153,10 +160,12 @@ def _weights(model: nn.Module, layers: str | Sequence[str]) -> list[tuple[str, s
     with preserved(model), torch.no_grad():
         for name, module in kernel_layers(model, layers).items():
             weight: Tensor = module.weight  # type: ignore[assignment]  # a parametrization makes it a property
+            if is_lazy(weight):
+                raise ValueError(f"layer {name!r} has no weight yet: run the model once, so that it takes its shape")
             matrix = weight.detach().to(torch.float64).flatten(1).cpu().numpy().copy()
             if not np.isfinite(matrix).all():
                 raise ValueError(f"layer {name!r} has a weight with NaN or infinity, which has no spectrum")
-            found.append((name, type(module).__name__, matrix))
+            found.append((name, type(module).__name__, weight.shape[2:].numel(), matrix))
     return found
 
 

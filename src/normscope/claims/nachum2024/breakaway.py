@@ -6,25 +6,30 @@ the depth is a matter of chance, and this is its distribution.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
 from normscope import simulate
-from normscope.claims.claim import Claim, Criterion
+from normscope.claims.axes import MARKERS, number_ticks, round_numbers
+from normscope.claims.claim import Claim, Criterion, Scale
 from normscope.claims.measurement import Measurement
-from normscope.claims.nachum2024.watching import COLOURS, PAPER, SCORE, children
+from normscope.claims.nachum2024.watching import PAPER, SCORE, children, scales
 from normscope.claims.parts import Part, at_least
 from normscope.claims.statistics import slope
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def _measure(*, seed: int, ns: Sequence[int], widths: Sequence[int], depth: int, networks: int) -> Measurement:
+def _measure(
+    *, seed: int, ns: Sequence[int], widths: Sequence[int], depth: int, networks: int, score: float
+) -> Measurement:
+    """The first depth with an odd-point score of ``score``, of every network."""
     frames = []
     cells = list(product(ns, widths))
     for (n, width), child in zip(cells, children(seed, len(cells)), strict=True):
@@ -32,7 +37,7 @@ def _measure(*, seed: int, ns: Sequence[int], widths: Sequence[int], depth: int,
             np.eye(n), width, depth, recenter=True, rescale=False, networks=networks, seed=child, is_gram=True,
             record="odd_score",
         )  # fmt: skip
-        away = found.measures["odd_score"].numpy() >= SCORE  # shape: (networks, depth + 1); NaN has none
+        away = found.measures["odd_score"].numpy() >= score  # shape: (networks, depth + 1); NaN has none
         first = np.where(away.any(1), away.argmax(1), depth)
         frames.append(pd.DataFrame({"n": n, "width": width, "breakaway": first, "broke_away": away.any(1)}))
     table = pd.concat(frames, ignore_index=True)
@@ -42,93 +47,100 @@ def _measure(*, seed: int, ns: Sequence[int], widths: Sequence[int], depth: int,
 
 
 def _judge_width(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    return [
-        at_least(
-            f"n = {n}: slope of ln depth on ln width",
-            slope(np.log(rows["width"]), np.log(rows["breakaway"]), criterion.confidence),
-            criterion.limits["slope"],
-        )
-        for n, rows in measurement.table.groupby("n")
-    ]
+    return _slopes(measurement.table, criterion, "width", "n", "n = {}")
 
 
 def _judge_batch(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
+    return _slopes(measurement.table, criterion, "n", "width", "width {}")
+
+
+def _slopes(table: pd.DataFrame, criterion: Criterion, along: str, each: str, label: str) -> Sequence[Part]:
+    """Of ln depth on ln ``along``, for every value of ``each``."""
     return [
         at_least(
-            f"width {width}: slope of ln depth on ln n",
-            slope(np.log(rows["n"]), np.log(rows["breakaway"]), criterion.confidence),
+            f"{label.format(value)}: slope of ln depth on ln {along}",
+            slope(np.log(rows[along]), np.log(rows["breakaway"]), criterion.confidence),
             criterion.limits["slope"],
         )
-        for width, rows in measurement.table.groupby("width")
+        for value, rows in table.groupby(each)
     ]
 
 
-def _draw(table: pd.DataFrame, ax: Axes, along: str, each: str, labels: tuple[str, str]) -> None:
-    for (value, rows), colour, marker in zip(table.groupby(each), COLOURS, "osD^v", strict=False):
-        of_cell = rows.groupby(along)["breakaway"]
-        middle = of_cell.median()
-        bars = [middle - of_cell.quantile(0.1), of_cell.quantile(0.9) - middle]
-        ax.errorbar(middle.index, middle, bars, color=colour, marker=marker, capsize=3, label=f"{labels[1]} {value}")
-    ax.set(xlabel=labels[0], ylabel="depth of breaking away (median, 80% of networks)", xscale="log", yscale="log")
-    ticks = sorted(table[along].unique())
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
-    ax.set_xticks([], minor=True)
-    ax.legend()
-
-
 def _draw_width(measurement: Measurement, ax: Axes) -> None:
-    _draw(measurement.table, ax, "width", "n", ("width", "n ="))
+    _draw(measurement.table, ax, "width", "n", "n = {}")
+    ax.set_xlabel("width")
 
 
 def _draw_batch(measurement: Measurement, ax: Axes) -> None:
-    _draw(measurement.table, ax, "n", "width", ("batch size n", "width"))
+    _draw(measurement.table, ax, "n", "width", "width {}")
+    ax.set_xlabel("batch size n")
 
 
-_METHOD = (
-    "From orthogonal points of equal norms through random networks by exact law: the first depth with an odd-point "
-    f"score of {SCORE} (the last depth where it never is)."
-)
-_QUICK = {"ns": (8, 16, 32), "widths": (64, 256, 1024), "depth": 300, "networks": 30}
-_FULL = {"ns": (8, 16, 32, 64), "widths": (64, 256, 1024, 4096), "depth": 600, "networks": 40}
-_FULL_WIDTH, _FULL_BATCH = {**_FULL, "ns": (8, 16, 32)}, {**_FULL, "widths": (64, 256, 1024)}
+def _draw(table: pd.DataFrame, ax: Axes, along: str, each: str, label: str) -> None:
+    groups = list(table.groupby(each))
+    shifts = 1.04 ** (np.arange(len(groups)) - (len(groups) - 1) / 2)  # bars side by side
+    for (value, rows), shift, colour, marker in zip(groups, shifts, CYCLE, MARKERS, strict=False):
+        of_cell = rows.groupby(along)["breakaway"]
+        middle = of_cell.median()
+        bars = [middle - of_cell.quantile(0.1), of_cell.quantile(0.9) - middle]
+        ax.errorbar(
+            shift * middle.index, middle, bars, color=colour, marker=marker, capsize=3, label=label.format(value)
+        )
+    ax.set(ylabel="depth of breaking away (layers;\nmedian, bars: 80% of networks)", xscale="log", yscale="log")
+    number_ticks(ax, x=table[along], y=round_numbers(*ax.get_ylim()))
+    ax.legend()
 
-BREAKAWAY_WIDTH = Claim(
-    id="nachum2024.breakaway-width",
-    paper=PAPER,
-    result="beyond the paper: the depth at which the odd point breaks away",
+
+def _breakaway(
+    along: str,
+    *,
+    statement: str,
+    judge: Callable[[Measurement, Criterion], Sequence[Part]],
+    figure: Callable[[Measurement, Axes], None],
+    sizes: Mapping[Scale, Mapping[str, Any]],
+    seconds: Mapping[Scale, float],
+) -> Claim:
+    """A claim on the depth against the width, or against the size of the batch."""
+    of, fixed = {"width": ("width", "batch sizes"), "batch": ("n", "widths")}[along]
+    return Claim(
+        id=f"nachum2024.breakaway-{along}",
+        paper=PAPER,
+        result="beyond the paper: the depth at which the odd point breaks away",
+        statement=statement,
+        method="From orthogonal points of equal norms through random networks by exact law: the first depth with an "
+        f"odd-point score of {SCORE} (the last depth where it never is).",
+        criterion=Criterion(
+            text=f"for each of three {fixed}, the whole {{confidence:.2%}} interval of the slope of ln depth on ln "
+            f"{of}, one number a network, lies above {{slope:g}}",
+            limits={"slope": 0.0},
+            error_rate=0.01,
+            error="calling it later though it is not",
+            parts=3,
+            judge=judge,
+        ),
+        measure=_measure,
+        figure=figure,
+        sizes=sizes,
+        seconds=seconds,
+    )
+
+
+_QUICK: Final = {"ns": (8, 16, 32), "widths": (64, 256, 1024), "depth": 300, "networks": 30, "score": SCORE}
+_FULL: Final = {"ns": (8, 16, 32, 64), "widths": (64, 256, 1024, 4096), "depth": 600, "networks": 40, "score": SCORE}
+
+BREAKAWAY_WIDTH: Final = _breakaway(
+    "width",
     statement="From a batch that favours no point, the odd point breaks away later in wider networks.",
-    method=_METHOD,
-    criterion=Criterion(
-        text="for each of three batch sizes, the whole {confidence:.2%} interval of the slope of ln depth on ln width, "
-        "one number a network, lies above {slope:g}",
-        limits={"slope": 0.0},
-        error_rate=0.01,
-        error="calling it later though it is not",
-        parts=3,
-        judge=_judge_width,
-    ),
-    measure=_measure,
+    judge=_judge_width,
     figure=_draw_width,
-    sizes={"quick": _QUICK, "full": _FULL_WIDTH, "paper": _FULL_WIDTH},
+    sizes=scales(_QUICK, {**_FULL, "ns": (8, 16, 32)}),
     seconds={"quick": 6, "full": 100, "paper": 100},
 )
-BREAKAWAY_BATCH = Claim(
-    id="nachum2024.breakaway-batch",
-    paper=PAPER,
-    result="beyond the paper: the depth at which the odd point breaks away",
+BREAKAWAY_BATCH: Final = _breakaway(
+    "batch",
     statement="From a batch that favours no point, the odd point breaks away later in larger batches.",
-    method=_METHOD,
-    criterion=Criterion(
-        text="for each of three widths, the whole {confidence:.2%} interval of the slope of ln depth on ln n, one "
-        "number a network, lies above {slope:g}",
-        limits={"slope": 0.0},
-        error_rate=0.01,
-        error="calling it later though it is not",
-        parts=3,
-        judge=_judge_batch,
-    ),
-    measure=_measure,
+    judge=_judge_batch,
     figure=_draw_batch,
-    sizes={"quick": {**_QUICK, "networks": 20}, "full": _FULL_BATCH, "paper": _FULL_BATCH},
+    sizes=scales({**_QUICK, "networks": 20}, {**_FULL, "widths": (64, 256, 1024)}),
     seconds={"quick": 4, "full": 60, "paper": 60},
 )

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from normscope.claims.axes import MARKERS, strips
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.shape import ideal_points
 from normscope.claims.nachum2024.watching import (
     ALMOST_ALL,
-    BLUE,
-    COLOURS,
     HARDLY_ANY,
-    ORANGE,
     PAPER,
     SCORE,
     at_the_end,
     batch_of,
     children,
+    scales,
     share,
     watch,
     watch_many,
 )
 from normscope.claims.parts import Part, at_least, at_most
+from normscope.system import BLUE, CYCLE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,13 +63,10 @@ def _judge_combinations(measurement: Measurement, criterion: Criterion) -> Seque
 
 
 def _draw_combinations(measurement: Measurement, ax: Axes) -> None:
-    groups = list(measurement.table.groupby("combination", sort=False))
-    for place, (name, rows) in enumerate(groups):
-        spread = [place + 0.6 * (k / max(1, len(rows) - 1) - 0.5) for k in range(len(rows))]
-        ax.plot(rows["score"], spread, ".", color=ORANGE if name == _ODD else BLUE, markersize=4, alpha=0.6)
-    ax.axvline(SCORE, color="0.4", linestyle=":")
+    strips(ax, measurement.table, "combination", "score", lambda name: VERMILLION if name == _ODD else BLUE)
+    ax.axvline(SCORE, color="0.4", linestyle=":", label="has an odd point to the right")
     ax.set(xlabel="odd-point score at the last layer (one dot a network)", xlim=(-0.02, 1.05))
-    ax.set_yticks(range(len(groups)), [str(name) for name, _ in groups])
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
 def _measure_full(*, seed: int, ns: Sequence[int], width: int, depth: int, networks: int) -> Measurement:
@@ -94,11 +91,13 @@ def _judge_full(measurement: Measurement, criterion: Criterion) -> Sequence[Part
 
 
 def _draw_full(measurement: Measurement, ax: Axes) -> None:
-    for (n, of_n), colour in zip(measurement.table.groupby("n"), COLOURS, strict=False):
-        for start, line in (("odd", "-"), ("gaussian", "--")):
+    for (n, of_n), colour, marker in zip(measurement.table.groupby("n"), CYCLE, MARKERS, strict=False):
+        for start, line, told in (("odd", "-", "an odd point"), ("gaussian", "--", "Gaussian batches")):
             middle = of_n[of_n["start"] == start].groupby("depth")["score"].median()
-            ax.plot(middle.index, middle, line, color=colour, label=f"n = {n}, from {start}")
-    ax.axhline(SCORE, color="0.4", linestyle=":")
+            ax.plot(
+                middle.index, middle, line, color=colour, marker=marker, markersize=3, label=f"n = {n}, from {told}"
+            )
+    ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
     ax.set(xlabel="depth (layers)", ylabel="odd-point score (median over networks)", ylim=(-0.02, 1.05))
     ax.legend()
 
@@ -121,11 +120,10 @@ COMBINATIONS = Claim(
     ),
     measure=_measure_combinations,
     figure=_draw_combinations,
-    sizes={
-        "quick": {"n": 32, "width": 256, "depth": 120, "networks": 75},
-        "full": {"n": 32, "width": 512, "depth": 300, "networks": 150},
-        "paper": {"n": 32, "width": 512, "depth": 300, "networks": 150},
-    },
+    sizes=scales(
+        {"n": 32, "width": 256, "depth": 120, "networks": 75},
+        {"n": 32, "width": 512, "depth": 300, "networks": 150},
+    ),
     seconds={"quick": 15, "full": 120, "paper": 120},
 )
 FULL_NORM = Claim(
@@ -146,10 +144,9 @@ FULL_NORM = Claim(
     ),
     measure=_measure_full,
     figure=_draw_full,
-    sizes={
-        "quick": {"ns": (8, 32, 128), "width": 256, "depth": 20, "networks": 70},
-        "full": {"ns": (8, 32, 128), "width": 512, "depth": 100, "networks": 100},
-        "paper": {"ns": (8, 32, 128), "width": 512, "depth": 100, "networks": 100},
-    },
+    sizes=scales(
+        {"ns": (8, 32, 128), "width": 256, "depth": 20, "networks": 70},
+        {"ns": (8, 32, 128), "width": 512, "depth": 100, "networks": 100},
+    ),
     seconds={"quick": 6, "full": 100, "paper": 100},
 )

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from normscope.claims.claim import Claim, Criterion, Scale
+from normscope import theory
+from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import (
     ALMOST_ALL,
-    BLUE,
-    ORANGE,
     PAPER,
-    RED,
     SCORE,
     at_the_end,
     has_odd_point,
+    scales,
     share,
     watch_many,
 )
 from normscope.claims.parts import Part, at_least, within
 from normscope.claims.statistics import mean
+from normscope.system import BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,20 +53,26 @@ def _draw_scores(measurement: Measurement, ax: Axes) -> None:
     for _, rows in measurement.table.groupby("network"):
         ax.plot(rows["depth"], rows["score"], color=BLUE, alpha=0.25, linewidth=0.8)
     middle = measurement.table.groupby("depth")["score"].median()
-    ax.plot(middle.index, middle, color=RED, linewidth=2, label="median over networks")
+    ax.plot(middle.index, middle, color=VERMILLION, linewidth=2, label="median over networks")
     ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
     ax.set(xlabel="depth (layers)", ylabel="odd-point score", ylim=(-0.02, 1.05))
     ax.legend(loc="lower right")
 
 
 def _draw_shape(measurement: Measurement, ax: Axes) -> None:
+    """Theory at the depth where a network of infinite width has long settled: its stable fixed point."""
     middle = measurement.table.groupby("depth")[["cluster_cosine", "odd_cosine"]].median()
-    ax.plot(middle.index, middle["cluster_cosine"], color=BLUE, marker="o", markersize=3, label="within the cluster")
-    ax.plot(middle.index, middle["odd_cosine"], color=ORANGE, marker="s", markersize=3, label="odd point to the others")
-    for value, colour in ((1, BLUE), (0, ORANGE)):
-        ax.axhline(value, color=colour, linestyle="--", linewidth=0.8)
+    ax.plot(middle.index, middle["cluster_cosine"], "o-", color=BLUE, markersize=3, label="within the cluster")
+    ax.plot(middle.index, middle["odd_cosine"], "s-", color=VERMILLION, markersize=3, label="odd point to the others")
+    expected = theory.odd_point_configuration(int(measurement.scalars["n"]))
+    assert expected is not None
+    for value, ideal, colour in ((expected.cluster_cosine, 1, BLUE), (expected.odd_cosine, 0, VERMILLION)):
+        ax.axhline(value, color=colour, linestyle="--", linewidth=1)
+        ax.axhline(ideal, color="0.6", linestyle=":", linewidth=1)
+    ax.plot([], [], "k--", linewidth=1, label="infinite width, stable fixed point")
+    ax.plot([], [], ":", color="0.6", linewidth=1, label="idealized configuration, 1 and 0")
     ax.set(xlabel="depth (layers)", ylabel="cosine (median over networks)", ylim=(-0.1, 1.05))
-    ax.legend(title="dashed: the paper's configuration", loc="center right")
+    ax.legend(loc="center right", fontsize="small")
 
 
 _EMERGES: Final = Criterion(
@@ -79,39 +85,40 @@ _EMERGES: Final = Criterion(
 )
 
 
-def _sizes(batch: str) -> dict[Scale, dict[str, object]]:
-    more = {"batch": batch, "n": 32, "width": 1024, "depth": 300, "networks": 200}
-    return {"quick": {**more, "width": 512, "depth": 160, "networks": 75}, "full": more, "paper": more}
-
-
+_FULL: Final = {"n": 32, "width": 1024, "depth": 300, "networks": 200}
 _METHOD = "One network by exact law and one batch each; score of the Gram matrix of every tenth layer or so."
 
-ODD_POINT = Claim(
-    id="nachum2024.odd-point",
-    paper=PAPER,
-    result="main observation (abstract)",
-    statement="With recentering and ReLU a Gaussian batch becomes a cluster and one odd point in a random deep "
-    "network.",
-    method=_METHOD,
-    criterion=_EMERGES,
-    measure=_measure,
-    figure=_draw_scores,
-    sizes=_sizes("gaussian"),
-    seconds={"quick": 3, "full": 20, "paper": 20},
+
+def _emergence(name: str, batch: str, statement: str, method: str) -> Claim:
+    """The claim for batches of one kind."""
+    full = {"batch": batch, **_FULL}
+    return Claim(
+        id=f"nachum2024.{name}",
+        paper=PAPER,
+        result="main observation (abstract)",
+        statement=statement,
+        method=method,
+        criterion=_EMERGES,
+        measure=_measure,
+        figure=_draw_scores,
+        sizes=scales({**full, "width": 512, "depth": 160, "networks": 75}, full),
+        seconds={"quick": 3, "full": 20, "paper": 20},
+    )
+
+
+ODD_POINT: Final = _emergence(
+    "odd-point",
+    "gaussian",
+    "With recentering and ReLU a Gaussian batch becomes a cluster and one odd point in a random deep network.",
+    _METHOD,
 )
-ODD_POINT_DIGITS = Claim(
-    id="nachum2024.odd-point-digits",
-    paper=PAPER,
-    result="main observation (abstract)",
-    statement="With recentering and ReLU a batch of real images becomes a cluster and one odd point.",
-    method=f"{_METHOD} Batches are random handwritten digits.",
-    criterion=_EMERGES,
-    measure=_measure,
-    figure=_draw_scores,
-    sizes=_sizes("digits"),
-    seconds={"quick": 3, "full": 20, "paper": 20},
+ODD_POINT_DIGITS: Final = _emergence(
+    "odd-point-digits",
+    "digits",
+    "With recentering and ReLU a batch of real images becomes a cluster and one odd point.",
+    f"{_METHOD} Batches are random handwritten digits.",
 )
-CLUSTER_SHAPE = Claim(
+CLUSTER_SHAPE: Final = Claim(
     id="nachum2024.cluster-shape",
     paper=PAPER,
     result="main observation (abstract)",
@@ -134,6 +141,6 @@ CLUSTER_SHAPE = Claim(
     ),
     measure=_measure,
     figure=_draw_shape,
-    sizes={**_sizes("gaussian"), "quick": {**_sizes("gaussian")["full"], "depth": 200, "networks": 100}},
+    sizes=scales({"batch": "gaussian", **_FULL, "depth": 200, "networks": 100}, {"batch": "gaussian", **_FULL}),
     seconds={"quick": 7, "full": 20, "paper": 20},
 )

@@ -13,9 +13,10 @@ from torch import Tensor
 from normscope import measure
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
-from normscope.claims.nachum2024.watching import BLUE, ORANGE, PAPER, SCORE, batch_of, children, watch
+from normscope.claims.nachum2024.watching import PAPER, SCORE, batch_of, children, has_odd_point, scales, watch
 from normscope.claims.parts import Part, at_least, at_most
 from normscope.claims.statistics import auc, proportion
+from normscope.system import BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,29 +41,33 @@ def predictors(points: Tensor) -> pd.DataFrame:
 
 def _measure(*, seed: int, n: int, width: int, depth: int, batches: int) -> Measurement:
     """Two networks a batch: the first is what the data should predict, the second tells how much is chance."""
-    frames, none = [], 0
+    frames = []
     for kind, child in zip(_KINDS, children(seed, len(_KINDS)), strict=True):
         for batch, (of_batch, *of_networks) in enumerate(np.reshape(children(child, 3 * batches), (-1, 3)).tolist()):
             points = batch_of(kind, n, of_batch)
             ends = [watch(points, width=width, depth=depth, seed=s, depths=[depth]).iloc[0] for s in of_networks]
-            if any(not end["score"] >= SCORE for end in ends):
-                none += 1
-                continue
             first, second = (int(end["odd_index"]) for end in ends)
             rows = predictors(points)
-            frames.append(rows.assign(kind=kind, batch=batch, odd=rows.index == first, odd_again=rows.index == second))
-    note = f"{none} of {2 * batches} batches were left out: one of their two networks had no odd point."
-    return Measurement(pd.concat(frames, ignore_index=True), {"left_out": none, "n": n}, (note,))
+            score = min(float(end["score"]) for end in ends)
+            rows = rows.assign(odd=rows.index == first, odd_again=rows.index == second, score=score)
+            frames.append(rows.assign(kind=kind, batch=batch))
+    return Measurement(pd.concat(frames, ignore_index=True), {"n": n})
+
+
+def _with_odd_points(measurement: Measurement, kind: str, score: float) -> pd.DataFrame:
+    """Of the batches of a kind those that have an odd point in both networks."""
+    table = measurement.table
+    return table[(table["kind"] == kind) & has_odd_point(table, score)]
 
 
 def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
     limits, confidence, parts = criterion.limits, criterion.confidence, []
     for kind in _KINDS:
-        rows = measurement.table[measurement.table["kind"] == kind]
+        rows = _with_odd_points(measurement, kind, limits["score"])
         found = auc(rows["distance"], rows["odd"], confidence, groups=rows["batch"])
         parts.append(at_least(f"{kind}: AUC of the distance from the mean", found, limits["auc"]))
     for kind in _KINDS:
-        rows = measurement.table[measurement.table["kind"] == kind]
+        rows = _with_odd_points(measurement, kind, limits["score"])
         same, of = int((rows["odd"] & rows["odd_again"]).sum()), int(rows["odd"].sum())
         found = proportion(same, of, confidence)
         parts.append(at_most(f"{kind}: batches where two networks agree on the point", found, limits["agree"]))
@@ -71,8 +76,8 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     names = {"distance": "distance\nfrom the mean", "norm": "norm", "lonely": "− mean cosine\nto the others"}
-    for shift, kind, colour, marker in ((-0.1, "gaussian", BLUE, "o"), (0.1, "digits", ORANGE, "s")):
-        rows = measurement.table[measurement.table["kind"] == kind]
+    for shift, kind, colour, marker in ((-0.1, "gaussian", BLUE, "o"), (0.1, "digits", VERMILLION, "s")):
+        rows = _with_odd_points(measurement, kind, SCORE)
         for place, name in enumerate(PREDICTORS):
             found = auc(rows[name], rows["odd"], 0.95, groups=rows["batch"])
             bars = [[found.value - found.low], [found.high - found.value]]
@@ -93,9 +98,10 @@ WHICH_POINT = Claim(
     method="Batches through two random networks each by exact law. AUC, within each batch, of the distance from "
     "the mean for being the odd point, its mean over batches; and how often both networks choose the same.",
     criterion=Criterion(
-        text="for Gaussian batches and for digits, the whole {confidence:.2%} interval of the AUC lies above "
+        text="for Gaussian batches and for digits, among batches whose two networks both score at least {score} at the "
+        "last layer, the whole {confidence:.2%} interval of the AUC lies above "
         "{auc}, and that of the fraction of batches where two networks agree below {agree}",
-        limits={"auc": 0.5, "agree": 0.9},
+        limits={"score": SCORE, "auc": 0.5, "agree": 0.9},
         error_rate=0.01,
         error="calling it reproduced though the data tell nothing, or decide all",
         parts=4,
@@ -103,10 +109,9 @@ WHICH_POINT = Claim(
     ),
     measure=_measure,
     figure=_draw,
-    sizes={
-        "quick": {"n": 32, "width": 512, "depth": 150, "batches": 45},
-        "full": {"n": 32, "width": 1024, "depth": 300, "batches": 120},
-        "paper": {"n": 32, "width": 1024, "depth": 300, "batches": 120},
-    },
+    sizes=scales(
+        {"n": 32, "width": 512, "depth": 150, "batches": 45},
+        {"n": 32, "width": 1024, "depth": 300, "batches": 120},
+    ),
     seconds={"quick": 7, "full": 90, "paper": 90},
 )

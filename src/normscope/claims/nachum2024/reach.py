@@ -10,22 +10,23 @@ import torch
 from torch import nn
 
 from normscope import data, models
+from normscope.claims.axes import strips
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import (
     ALMOST_ALL,
-    BLUE,
     HARDLY_ANY,
-    ORANGE,
     PAPER,
     SCORE,
     children,
     described,
+    scales,
     share,
     watch_many,
 )
 from normscope.claims.parts import Part, at_least, at_most
 from normscope.simulate import Parameters
+from normscope.system import BLUE
 from normscope.tracing import trace
 
 if TYPE_CHECKING:
@@ -61,13 +62,10 @@ def _judge_activations(measurement: Measurement, criterion: Criterion) -> Sequen
 
 
 def _draw_kinds(measurement: Measurement, ax: Axes) -> None:
-    groups = list(measurement.table.groupby("kind", sort=False))
-    for place, (name, rows) in enumerate(groups):
-        spread = [place + 0.6 * (k / max(1, len(rows) - 1) - 0.5) for k in range(len(rows))]
-        ax.plot(rows["score"], spread, ".", color=BLUE if place % 2 else ORANGE, alpha=0.7, label=str(name))
-    ax.axvline(SCORE, color="0.4", linestyle=":")
+    strips(ax, measurement.table, "kind", "score", lambda _: BLUE)
+    ax.axvline(SCORE, color="0.4", linestyle=":", label="has an odd point to the right")
     ax.set(xlabel="odd-point score at the last layer (one dot a network)", xlim=(-0.02, 1.05))
-    ax.set_yticks(range(len(groups)), [str(name) for name, _ in groups])
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
 def _traced(model: nn.Module, inputs: torch.Tensor, layer: str) -> pd.DataFrame:
@@ -132,11 +130,10 @@ ACTIVATIONS = Claim(
     ),
     measure=_measure_activations,
     figure=_draw_kinds,
-    sizes={
-        "quick": {"n": 32, "width": 256, "depth": 150, "networks": 70},
-        "full": {"n": 32, "width": 512, "depth": 300, "networks": 100},
-        "paper": {"n": 32, "width": 512, "depth": 300, "networks": 100},
-    },
+    sizes=scales(
+        {"n": 32, "width": 256, "depth": 150, "networks": 70},
+        {"n": 32, "width": 512, "depth": 300, "networks": 100},
+    ),
     seconds={"quick": 13, "full": 70, "paper": 70},
 )
 CONVOLUTION = Claim(
@@ -156,11 +153,10 @@ CONVOLUTION = Claim(
     ),
     measure=_measure_convolution,
     figure=_draw_kinds,
-    sizes={
-        "quick": {"n": 32, "width": 16, "depth": 60, "networks": 30},
-        "full": {"n": 32, "width": 32, "depth": 200, "networks": 40},
-        "paper": {"n": 32, "width": 32, "depth": 200, "networks": 40},
-    },
+    sizes=scales(
+        {"n": 32, "width": 16, "depth": 60, "networks": 30},
+        {"n": 32, "width": 32, "depth": 200, "networks": 40},
+    ),
     seconds={"quick": 4, "full": 60, "paper": 60},
 )
 _SHORTCUTS = {"n": 32, "channels": 8}
@@ -182,10 +178,9 @@ SHORTCUTS = Claim(
     ),
     measure=_measure_shortcuts,
     figure=_draw_kinds,
-    sizes={
-        "quick": {**_SHORTCUTS, "width": 512, "depth": 200, "resnet": 32, "networks": 24},
-        "full": {**_SHORTCUTS, "width": 1024, "depth": 500, "resnet": 110, "networks": 40},
-        "paper": {**_SHORTCUTS, "width": 1024, "depth": 500, "resnet": 110, "networks": 40},
-    },
+    sizes=scales(
+        {**_SHORTCUTS, "width": 512, "depth": 200, "resnet": 32, "networks": 24},
+        {**_SHORTCUTS, "width": 1024, "depth": 500, "resnet": 110, "networks": 40},
+    ),
     seconds={"quick": 6, "full": 60, "paper": 60},
 )

@@ -11,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import simulate, theory
+from normscope.claims.axes import MARKERS, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
-from normscope.claims.nachum2024.watching import COLOURS, PAPER, SCORE, children, described, has_odd_point
+from normscope.claims.nachum2024.watching import PAPER, SCORE, children, described, has_odd_point, scales
 from normscope.claims.parts import Part, within
 from normscope.claims.statistics import mean
+from normscope.system import CYCLE
 from normscope.theory import FixedPoint
 
 if TYPE_CHECKING:
@@ -100,11 +102,19 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
     ns = np.arange(7, int(table["n"].max()) + 9)
     curve = [theory.odd_point_configuration(int(n)) for n in ns]
     ax.plot(ns, [1 - c.cluster_cosine for c in curve if c], "k--", label="theory, infinite width")
-    for (width, rows), colour, marker in zip(table.groupby("width"), COLOURS, "osD^v", strict=False):
+    groups = list(table.groupby("width"))
+    shifts = 1.03 ** (np.arange(len(groups)) - (len(groups) - 1) / 2)  # side by side
+    for (width, rows), shift, colour, marker in zip(groups, shifts, CYCLE, MARKERS, strict=False):
         loose = (1 - rows["cluster_cosine"]).groupby(rows["n"])
         mid, error = loose.mean(), 2 * loose.sem()
-        ax.errorbar(mid.index, mid, error, color=colour, marker=marker, linestyle="", label=f"width {width}")
-    ax.set(xlabel="batch size n", ylabel="1 − cosine in the cluster (± 2 standard errors)", xscale="log", yscale="log")
+        ax.errorbar(shift * mid.index, mid, error, color=colour, marker=marker, linestyle="", label=f"width {width}")
+    ax.set(
+        xlabel="batch size n",
+        ylabel="1 − cosine in the cluster\n(mean ± 2 standard errors)",
+        xscale="log",
+        yscale="log",
+    )
+    number_ticks(ax, x=table["n"], y=round_numbers(*ax.get_ylim()))
     ax.legend()
 
 
@@ -131,10 +141,9 @@ SHAPE_THEORY = Claim(
     ),
     measure=_measure,
     figure=_draw,
-    sizes={
-        "quick": {"ns": (8, 16, 32), "widths": (256, 1024, 4096), "depth": 160, "networks": 25},
-        "full": {"ns": (8, 16, 32), "widths": (256, 1024, 4096, 8192), "depth": 300, "networks": 60},
-        "paper": {"ns": (8, 16, 32), "widths": (256, 1024, 4096, 8192), "depth": 300, "networks": 60},
-    },
+    sizes=scales(
+        {"ns": (8, 16, 32), "widths": (256, 1024, 4096), "depth": 160, "networks": 25},
+        {"ns": (8, 16, 32), "widths": (256, 1024, 4096, 8192), "depth": 300, "networks": 60},
+    ),
     seconds={"quick": 5, "full": 60, "paper": 60},
 )

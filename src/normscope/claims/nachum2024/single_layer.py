@@ -10,11 +10,13 @@ import pandas as pd
 import torch
 
 from normscope import measure, simulate
+from normscope.claims.axes import number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
-from normscope.claims.nachum2024.watching import BLUE, COLOURS, GREEN, ORANGE, PAPER, children
+from normscope.claims.nachum2024.watching import PAPER, children, scales
 from normscope.claims.parts import Part, at_least, at_most, within
 from normscope.claims.statistics import exact, mean, proportion
+from normscope.system import BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,10 +57,11 @@ def _draw_rank(measurement: Measurement, ax: Axes) -> None:
         [of_rank["relu"].mean() - of_rank["relu"].min(), of_rank["relu"].max() - of_rank["relu"].mean()],
         fmt="o", color=BLUE, capsize=3, label="ReLU layer (mean, least and most)",
     )  # fmt: skip
-    ax.plot(before, of_rank["linear"].mean(), "s", color=ORANGE, label="linear layer")
+    ax.plot(before, of_rank["linear"].mean(), "s", color=VERMILLION, label="linear layer")
     ax.plot(before, before, "k--", linewidth=0.8, label="unchanged")
     ax.axhline(float(measurement.scalars["n"]), color="0.5", linestyle=":", label="number of points")
     ax.set(xlabel="rank of the batch before the layer", ylabel="rank after it", xscale="log", yscale="log")
+    number_ticks(ax, x=before, y=[*before, float(measurement.scalars["n"])])
     ax.legend(loc="lower right")
 
 
@@ -119,9 +122,9 @@ def _draw_invariance(measurement: Measurement, ax: Axes) -> None:
         label = "networks, last layer" if first == 1 else None
         ax.plot([first] * len(rows), ratio, ".", color=BLUE, alpha=0.5, label=label)
     sizes = np.arange(1, int(n) // 2 + 1)
-    ax.plot(sizes, (n - sizes) / sizes, "--", color=COLOURS[1], label="(n − k)/k")
-    ax.axhline(1, color=GREEN, linewidth=0.5)
+    ax.plot(sizes, (n - sizes) / sizes, "k--", label="(n − k)/k")
     ax.set(xlabel=f"points in the smaller group, k of {n:g}", ylabel="norm ratio of the groups", yscale="log")
+    number_ticks(ax, y=round_numbers(*ax.get_ylim()))
     ax.legend()
 
 
@@ -168,10 +171,9 @@ INVARIANCE = Claim(
     revised="More networks and five layers in place of ten: the first intervals were too wide for the margins.",
     measure=_measure_invariance,
     figure=_draw_invariance,
-    sizes={
-        "quick": {**_INVARIANCE, "width": 512, "networks": 30},
-        "full": {**_INVARIANCE, "width": 512, "networks": 100},
-        "paper": {**_INVARIANCE, "width": 512, "networks": 100},
-    },
+    sizes=scales(
+        {**_INVARIANCE, "width": 512, "networks": 30},
+        {**_INVARIANCE, "width": 512, "networks": 100},
+    ),
     seconds={"quick": 5, "full": 16, "paper": 16},
 )

@@ -16,23 +16,23 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import measure, simulate, theory
+from normscope.claims.axes import MARKERS, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.shape import ideal_gram, ideal_points, lasting_point
 from normscope.claims.nachum2024.watching import (
     ALMOST_ALL,
-    BLUE,
-    COLOURS,
     PAPER,
-    RED,
     SCORE,
     at_the_end,
     children,
+    scales,
     share,
     watch,
 )
 from normscope.claims.parts import Part, at_least, at_most, within
 from normscope.claims.statistics import bootstrap, mean
+from normscope.system import BLUE, CYCLE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,10 +79,10 @@ def _judge_ideal(measurement: Measurement, criterion: Criterion) -> Sequence[Par
 
 
 def _draw_ideal(measurement: Measurement, ax: Axes) -> None:
-    for (deviation, rows), colour in zip(measurement.table.groupby("deviation"), COLOURS, strict=False):
+    for (deviation, rows), colour, marker in zip(measurement.table.groupby("deviation"), CYCLE, MARKERS, strict=False):
         of_depth = rows.groupby("depth")
         middle = np.exp(np.log(rows["loose"]).groupby(rows["depth"]).mean())
-        ax.plot(middle.index, middle, "o", color=colour, markersize=4, label=f"from {deviation:g}")
+        ax.plot(middle.index, middle, marker, color=colour, markersize=4, label=f"from {deviation:g}")
         expected = of_depth["theory"].first()
         ax.plot(expected.index, expected, "--", color=colour)
     ax.set(xlabel="depth (layers)", ylabel="1 − cosine in the cluster (geometric mean)", yscale="log")
@@ -108,10 +108,14 @@ def _judge_same(measurement: Measurement, criterion: Criterion) -> Sequence[Part
 
 
 def _draw_same(measurement: Measurement, ax: Axes) -> None:
-    for column, colour, label in (("cluster_cosine", BLUE, "within the cluster"), ("odd_cosine", RED, "odd point")):
+    for column, style, label in (
+        ("cluster_cosine", "-", "within the cluster"),
+        ("odd_cosine", "--", "odd point to the others"),
+    ):
+        colour = BLUE if style == "-" else VERMILLION
         of_depth = measurement.table.groupby("depth")[column]
         middle = of_depth.median()
-        ax.plot(middle.index, middle, color=colour, label=label)
+        ax.plot(middle.index, middle, style, color=colour, label=label)
         ax.fill_between(middle.index, of_depth.quantile(0.05), of_depth.quantile(0.95), color=colour, alpha=0.2)
     ax.set(xlabel="depth (layers)", ylabel="cosine (median and 90% of networks)", ylim=(-0.1, 1.05))
     ax.legend(loc="center right")
@@ -165,6 +169,7 @@ def _draw_rate(measurement: Measurement, ax: Axes) -> None:
     )
     ax.plot(middle.index, of_depth["theory"].first(), "k--", label="theory, infinite width")
     ax.set(xlabel="depth (layers)", ylabel="difference of the cosine in the cluster", yscale="log")
+    number_ticks(ax, y=round_numbers(*ax.get_ylim()))
     ax.legend()
 
 
@@ -188,11 +193,10 @@ IDEAL_ATTRACTS = Claim(
     ),
     measure=_measure_ideal,
     figure=_draw_ideal,
-    sizes={
-        "quick": {**_IDEAL, "networks": 20},
-        "full": {**_IDEAL, "networks": 200},
-        "paper": {**_IDEAL, "networks": 200},
-    },
+    sizes=scales(
+        {**_IDEAL, "networks": 20},
+        {**_IDEAL, "networks": 200},
+    ),
     seconds={"quick": 2, "full": 17, "paper": 17},
 )
 _SAME = {"n": 32, "noise": 0.3}
@@ -214,11 +218,10 @@ SAME_ODD_POINT = Claim(
     ),
     measure=_measure_same,
     figure=_draw_same,
-    sizes={
-        "quick": {**_SAME, "width": 512, "depth": 200, "networks": 60},
-        "full": {**_SAME, "width": 1024, "depth": 300, "networks": 200},
-        "paper": {**_SAME, "width": 1024, "depth": 300, "networks": 200},
-    },
+    sizes=scales(
+        {**_SAME, "width": 512, "depth": 200, "networks": 60},
+        {**_SAME, "width": 1024, "depth": 300, "networks": 200},
+    ),
     seconds={"quick": 3, "full": 18, "paper": 18},
 )
 _RATE = {"n": 16, "depth": 20, "push": 0.2}
@@ -239,10 +242,9 @@ LASTING_RATE = Claim(
     ),
     measure=_measure_rate,
     figure=_draw_rate,
-    sizes={
-        "quick": {**_RATE, "width": 4096, "networks": 25},
-        "full": {**_RATE, "width": 16384, "networks": 200},
-        "paper": {**_RATE, "width": 16384, "networks": 200},
-    },
+    sizes=scales(
+        {**_RATE, "width": 4096, "networks": 25},
+        {**_RATE, "width": 16384, "networks": 200},
+    ),
     seconds={"quick": 2, "full": 35, "paper": 35},
 )

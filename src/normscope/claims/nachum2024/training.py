@@ -15,10 +15,11 @@ from normscope import data, models
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
-from normscope.claims.nachum2024.watching import BLUE, PAPER, RED, SCORE, at_the_end, children, described, has_odd_point
+from normscope.claims.nachum2024.watching import PAPER, SCORE, at_the_end, children, described, has_odd_point, scales
 from normscope.claims.parts import Part, at_least
 from normscope.claims.statistics import proportion
 from normscope.measure import gram
+from normscope.system import BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
     for _, rows in measurement.table.groupby("network"):
         ax.plot(rows["step"], rows["score"], color=BLUE, alpha=0.3, linewidth=0.8)
     middle = measurement.table.groupby("step")["score"].median()
-    ax.plot(middle.index, middle, color=RED, marker="o", label="median over networks")
+    ax.plot(middle.index, middle, color=VERMILLION, marker="o", label="median over networks")
     ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
     ax.set(xlabel="step of gradient descent", ylabel="odd-point score of the last hidden layer", ylim=(-0.02, 1.05))
     ax.legend()
@@ -98,10 +99,9 @@ FIRST_STEPS = Claim(
     ),
     measure=_measure,
     figure=_draw,
-    sizes={
-        "quick": {**_SIZES, "steps": 10, "networks": 16},
-        "full": {**_SIZES, "steps": 20, "networks": 60},
-        "paper": {**_SIZES, "steps": 20, "networks": 60},
-    },
+    sizes=scales(
+        {**_SIZES, "steps": 10, "networks": 16},
+        {**_SIZES, "steps": 20, "networks": 60},
+    ),
     seconds={"quick": 10, "full": 80, "paper": 80},
 )

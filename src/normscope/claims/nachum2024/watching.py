@@ -6,7 +6,7 @@ tight cluster of all others, 0 a symmetric batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from normscope import data, simulate
-from normscope.claims.claim import Paper
+from normscope.claims.claim import Paper, Scale
 from normscope.claims.estimate import Estimate
 from normscope.claims.statistics import proportion
 from normscope.measure import odd_point
@@ -25,14 +25,16 @@ SCORE: Final = 0.5  # half-way between a symmetric batch and the paper's configu
 ALMOST_ALL: Final = 0.9
 HARDLY_ANY: Final = 0.1
 
-# Okabe and Ito's colours, which the colour-blind tell apart
-BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7",
-)  # fmt: skip
-COLOURS: Final = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
+NORMS: Final = {"RC+ReLU": (True, False), "RC+RS+ReLU": (True, True), "RS+ReLU": (False, True), "ReLU": (False, False)}
+"""Recentering and rescaling before a ReLU, each on or off; the one that has an odd point comes first."""
 
 _FEATURES = 64  # of a Gaussian batch: as many as the pixels of a digit
 _RECORDED = 20
+
+
+def scales(quick: Mapping[str, Any], full: Mapping[str, Any]) -> dict[Scale, Mapping[str, Any]]:
+    """Sizes of the three scales: the paper's own are not known to us, and its scale is our full one."""
+    return {"quick": quick, "full": full, "paper": full}
 
 
 def children(seed: int, count: int) -> list[int]:

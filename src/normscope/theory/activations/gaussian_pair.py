@@ -21,7 +21,10 @@ Integrand = Callable[[Array, Array], Array]
 TOLERANCE = 1e-11
 """Relative difference of two rules, the second twice as fine, at which refinement ends."""
 
-_COARSEST, _LEVELS = 24, 4  # intervals of the coarsest rule, and how often it may be doubled
+LEVELS = 4
+"""How often the coarsest rule may be doubled."""
+
+_COARSEST = 24  # intervals of the coarsest rule
 _ANGLE_END = 3.2  # the ends of the angular variable: nodes to 1e-17 from the rays
 _RADIUS_ENDS = (-4.0, 6.5)  # radii² / 2 from 1e-26 to 660: even exp(0.49 x²) has vanished there
 _CHUNK = 1 << 21  # values evaluated at a time
@@ -36,6 +39,7 @@ def expectation(
     *,
     dimension: float = np.inf,
     noise: ArrayLike = 0.0,
+    levels: int = LEVELS,
 ) -> tuple[Array, Array]:
     """E f(x, y) for centred Gaussians of variances v1, v2 and correlation cos θ, and an estimate of its error.
 
@@ -52,6 +56,7 @@ def expectation(
         theta: arccos of the correlation, in [0, π], that shape.
         dimension: that of the sphere, at least 2.
         noise: for an f that is a square, the rounding of its root (that shape): no refinement helps against it.
+        levels: how often the rule may be doubled. With 0 it is one rule of some four digits, whose error is not known.
 
     Returns:
         values and errors, of that shape.
@@ -62,7 +67,7 @@ def expectation(
     pairs = np.stack([np.sqrt(v1).ravel(), np.sqrt(v2).ravel(), theta.ravel()])
     value, error = _rule(integrand, pairs, 0, dimension)[0], np.full(pairs.shape[1], np.inf)
     open_, blur = np.arange(pairs.shape[1]), np.broadcast_to(noise, theta.shape).ravel()
-    for level in range(1, _LEVELS + 1):
+    for level in range(1, levels + 1):
         finer, size = _rule(integrand, pairs[:, open_], level, dimension)
         rounding = 1e-15 * size + blur[open_] * (np.sqrt(size) + blur[open_])
         error[open_] = np.abs(finer - value[open_]) + rounding
@@ -71,6 +76,62 @@ def expectation(
         if open_.size == 0:
             break
     return value.reshape(theta.shape), error.reshape(theta.shape)
+
+
+def expectation_of_one(function: Callable[[Array], Array], variances: Array) -> Array:
+    """E f(x) for x ~ N(0, v): the radial rule of `expectation` on both half-lines, refined alike.
+
+    Args:
+        function: f, elementwise on an array.
+        variances: v, any shape.
+
+    Returns:
+        values, of that shape.
+
+    Raises:
+        ValueError: f is not finite, or grows so fast that the expectation does not exist.
+    """
+    scales = np.sqrt(variances).ravel()
+    value = _half_lines(function, scales, 0)[0]
+    open_ = np.arange(scales.size)
+    for level in range(1, LEVELS + 1):
+        finer, size = _half_lines(function, scales[open_], level)
+        settled = np.abs(finer - value[open_]) <= TOLERANCE * size
+        value[open_] = finer
+        open_ = open_[~settled]
+        if open_.size == 0:
+            break
+    return value.reshape(variances.shape)
+
+
+def _half_lines(function: Callable[[Array], Array], scales: Array, level: int) -> tuple[Array, Array]:
+    """The integral at each scale, and that of the function's absolute value."""
+    radii, weights = _radius_rule(level, np.inf)
+    weights = weights / radii / np.sqrt(2 * np.pi)  # that rule is for an integral over the plane
+    step = max(1, _CHUNK // radii.size)
+    parts = []
+    for at in range(0, scales.size, step):
+        x = scales[at : at + step, None] * radii
+        with np.errstate(all="ignore"):
+            terms = (function(x) + function(-x)) * weights
+            sizes = (np.abs(function(x)) + np.abs(function(-x))) * weights
+        _require_moment(sizes, scales[at : at + step] ** 2)
+        parts.append(np.stack([terms.sum(axis=-1), sizes.sum(axis=-1)]))
+    value, size = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
+    return value, size
+
+
+def _require_moment(shells: Array, variances: Array) -> None:
+    """Whether an integral of nonnegative ``shells`` (…, radii) has converged where its rule ends.
+
+    Raises:
+        ValueError: it has not, or is not finite.
+    """
+    if not np.all(np.isfinite(shells)) or np.any(shells[..., -1] > 1e-12 * shells.max(axis=-1)):
+        raise ValueError(
+            f"the activation is not finite or grows too fast for Gaussian input of variance {np.max(variances):g}: "
+            "its second moment does not exist in float64"
+        )
 
 
 def _rule(integrand: Integrand, pairs: Array, level: int, dimension: float) -> tuple[Array, Array]:
@@ -103,12 +164,7 @@ def _chunk(
             with np.errstate(all="ignore"):
                 f = integrand(side * x[..., None] * radii, side * y[..., None] * radii)
                 shells = np.stack([angle_weights @ f, angle_weights @ np.abs(f)]) * radius_weights
-            if not np.all(np.isfinite(shells)) or np.any(shells[1, :, -1] > 1e-12 * shells[1].max(axis=-1)):
-                largest = float(np.max(pairs[:2]) ** 2)
-                raise ValueError(
-                    f"the activation is not finite or grows too fast for Gaussian input of variance {largest:g}: "
-                    "its second moment does not exist in float64"
-                )
+            _require_moment(shells[1], pairs[:2] ** 2)
             total += shells.sum(axis=-1) * width / (2 * np.pi)
     return total
 
@@ -127,7 +183,7 @@ def _same_side(s1: Array, s2: Array, theta: Array, fractions: Array, rests: Arra
     return np.where(near & ~first, y + apart, x), np.where(near & first, x - apart, y)
 
 
-@lru_cache(maxsize=_LEVELS + 1)
+@lru_cache(maxsize=LEVELS + 1)
 def _angle_rule(level: int) -> tuple[Array, Array, Array]:
     """Tanh-sinh: nodes p in (0, 1), 1 − p, and weights."""
     t, step = _grid(-_ANGLE_END, _ANGLE_END, level)

@@ -80,6 +80,22 @@ class Activation(ABC):
         """
         return self.kernel(v, v, v)
 
+    def second_moment_slope(self, v: ArrayLike) -> Array:
+        """The derivative of E φ(x)² in v; nan or inf where it does not exist, v = 0 of a φ with a kink.
+
+        Raises:
+            ValueError: the variance is negative.
+        """
+        v, _, _ = checked_covariance(v, v, v)
+        if self.degree is None:
+            return np.asarray(np.add.reduce(self.kernel_gradient(v, v, v)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.degree * self.second_moment(v) / v)
+
+    def coarse(self) -> Activation:
+        """What stands for it where many points are tried and those that prove right are refined: cheap, or itself."""
+        return self
+
     def __repr__(self) -> str:
         return f"activation({self.name!r})"
 

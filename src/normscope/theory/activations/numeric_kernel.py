@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
-from normscope.theory.activations.gaussian_pair import expectation
+from normscope.theory.activations.gaussian_pair import LEVELS, expectation, expectation_of_one
 from normscope.theory.activations.kernel import (
     Activation,
     Array,
@@ -38,6 +38,8 @@ class NumericActivation(Activation):
     function: Function
     name: str = ""
     slope: Function | None = None
+    levels: int = LEVELS
+    """How often quadratures over pairs may be refined."""
     degree = None
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class NumericActivation(Activation):
             ValueError: as `kernel`; or φ is not finite, or grows so fast that the expectation does not exist.
         """
         v1, v2, c = checked_covariance(v1, v2, c)
-        return expectation(lambda x, y: self(x) * self(y), v1, v2, _angle(v1, v2, c))
+        return expectation(lambda x, y: self(x) * self(y), v1, v2, _angle(v1, v2, c), levels=self.levels)
 
     def distance_kernel(self, v1: ArrayLike, v2: ArrayLike, d: ArrayLike) -> Array:
         """E(φ(x) − φ(y))², by quadrature of the squared difference itself."""
@@ -85,15 +87,34 @@ class NumericActivation(Activation):
         theta = 2 * np.arcsin(np.sqrt(one_minus_cosine(v1, v2, d) / 2))
         usual = np.sqrt(np.maximum(v1, v2))
         noise = _EPS * np.maximum(np.abs(self(usual)), np.abs(self(-usual)))
-        return expectation(lambda x, y: np.square(self(x) - self(y)), v1, v2, theta, noise=noise)
+        return expectation(lambda x, y: np.square(self(x) - self(y)), v1, v2, theta, noise=noise, levels=self.levels)
+
+    def second_moment(self, v: ArrayLike) -> Array:
+        """E φ(x)², by quadrature over one variable.
+
+        Raises:
+            ValueError: the variance is negative; or φ is not finite, or grows so fast that the moment does not exist.
+        """
+        v, _, _ = checked_covariance(v, v, v)
+        return expectation_of_one(lambda x: np.square(self(x)), v)
+
+    def second_moment_slope(self, v: ArrayLike) -> Array:
+        """E x φ(x)φ'(x) / v, by quadrature over one variable.
+
+        Raises:
+            ValueError: as `second_moment`.
+        """
+        v, _, _ = checked_covariance(v, v, v)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(expectation_of_one(lambda x: x * self(x) * self.derivative(x), v) / v)
 
     def kernel_gradient(self, v1: ArrayLike, v2: ArrayLike, c: ArrayLike) -> tuple[Array, Array, Array]:
         """∂/∂v1 = (E x φ'(x)φ(y) − c E φ'(x)φ'(y)) / (2 v1), ∂/∂v2 alike, ∂/∂c = E φ'(x)φ'(y)."""
         v1, v2, c = checked_covariance(v1, v2, c)
         theta, slope = _angle(v1, v2, c), self.derivative
-        product = expectation(lambda x, y: slope(x) * slope(y), v1, v2, theta)[0]
-        first = expectation(lambda x, y: x * slope(x) * self(y), v1, v2, theta)[0]
-        second = expectation(lambda x, y: y * slope(y) * self(x), v1, v2, theta)[0]
+        product = expectation(lambda x, y: slope(x) * slope(y), v1, v2, theta, levels=self.levels)[0]
+        first = expectation(lambda x, y: x * slope(x) * self(y), v1, v2, theta, levels=self.levels)[0]
+        second = expectation(lambda x, y: y * slope(y) * self(x), v1, v2, theta, levels=self.levels)[0]
         with np.errstate(divide="ignore", invalid="ignore"):
             return (first - c * product) / (2 * v1), (second - c * product) / (2 * v2), product
 
@@ -101,7 +122,11 @@ class NumericActivation(Activation):
         """E φ'(x)φ'(y), by quadrature."""
         v1, v2, c = checked_covariance(v1, v2, c)
         slope = self.derivative
-        return expectation(lambda x, y: slope(x) * slope(y), v1, v2, _angle(v1, v2, c))[0]
+        return expectation(lambda x, y: slope(x) * slope(y), v1, v2, _angle(v1, v2, c), levels=self.levels)[0]
+
+    def coarse(self) -> NumericActivation:
+        """The same, its kernels by one rule of some four digits: twenty times as fast."""
+        return replace(self, levels=0)
 
     def __repr__(self) -> str:
         return f"activation({self.name!r})" if self in NUMERIC else f"activation({self.name})"

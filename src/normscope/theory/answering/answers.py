@@ -31,6 +31,8 @@ _BEHAVIOUR = (
     "(– where infinite or not defined). attracts: every small deviation shrinks; saddle: exactly one direction grows, "
     "so that it divides batches; repels: several grow; neutral: none grows and not all shrink."
 )
+_SHRINKS = "Every batch shrinks to 0: |φ(x) − φ(0)| ≤ |x|, so that a layer leaves less of its variance."
+_NOTHING = "Batches collapse, grow without bound, or go on changing."
 _PHASES = (
     "A row is a batch size n. rate: largest modulus of the eigenvalues of the layer's derivative modulo scale, below 1 "
     "where all small deviations shrink; at 1 they shrink like a power of the depth. Batches of one group and of groups "
@@ -48,7 +50,7 @@ def answer_text(question: Question, width: int) -> list[str]:
     points = question.fixed_points
     head = wrapped(f"Fixed points of {question.title}: {_counted(points)}.", width)
     if not points:
-        return [*head, *wrapped("Batches collapse, grow without bound, or go on changing.", width)]
+        return [*head, *wrapped(_SHRINKS if question.shrinks else _NOTHING, width)]
     shape, behaviour = _shape(points), _behaviour(question)
     both = _joined(shape, behaviour)
     scale = " (up to scale)" if points[0].scale_free else ""

@@ -11,7 +11,9 @@ import numpy as np
 
 from normscope.theory.activations.activation import ACTIVATIONS, Activation, activation, leaky_relu
 from normscope.theory.backward.gradients import gradient_growth_at
+from normscope.theory.groups.contraction import takes_all_to_zero
 from normscope.theory.groups.fixed_point import FixedPoint
+from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.layers.gram_map import GramMap
 
 _MOST = 10**6
@@ -64,6 +66,12 @@ class Question:
     def fixed_points(self) -> list[FixedPoint]:
         """Those found; those that attract come first."""
         return self.layer.fixed_points(self.n, self.sizes)
+
+    @cached_property
+    def shrinks(self) -> bool:
+        """Whether every batch shrinks to 0, so that there is nothing to find (`takes_all_to_zero`)."""
+        layer = self.layer
+        return not self.rescale and takes_all_to_zero(GroupMap(self.recenter, False, layer.phi))
 
     @property
     def title(self) -> str:

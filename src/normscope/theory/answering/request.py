@@ -90,11 +90,14 @@ class FixedPoints(Answer):
 
     def figure(self) -> Figure:
         """See `Answer`."""
+        from matplotlib.figure import Figure
+
         from normscope.theory.phases.figures import plot_fixed_points
 
         axis = plot_fixed_points(self.question.fixed_points)
         axis.set_title(f"Fixed points of {self.question.title}", fontsize="medium")
-        return axis.get_figure(root=True)  # type: ignore[return-value]
+        assert isinstance(axis.figure, Figure)  # made for it, no part of another
+        return axis.figure
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,10 @@ class RescaledExchangeable:
     def _moments(self, f: Callable[[Array, float], Array]) -> Array:
         """`DirectionPairs.moments` of f(ẑ_i, cos ψ), a row a node of ψ."""
         nodes = zip(self._tilts.cosines, self._tilts.sines, strict=True)
-        return np.array([self._pairs.moments(lambda x, c=c: f(x, c), c, s) for c, s in nodes])  # type: ignore[misc]
+        return np.array([self._moments_at(f, float(c), float(s)) for c, s in nodes])
+
+    def _moments_at(self, f: Callable[[Array, float], Array], cosine: float, sine: float) -> Array:
+        return np.asarray(self._pairs.moments(lambda x: f(x, cosine), cosine, sine))
 
     def _matrix(self, contrast: float, quotient: float) -> GroupMatrix:
         return GroupMatrix(self._sizes, np.array([contrast]), np.array([[quotient]]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,7 @@ _COSINES = np.linspace(-1, 1, 401)[1:-1]
 _EXACT = 1e-12
 
 
+@lru_cache(maxsize=64)  # the same for groups of all sizes
 def fixed_variances(layer: GroupMap) -> Array:
     """Squared norms v that one layer leaves as they are, in 1e-9 … 1e9: v = E φ(z)², z ~ N(0, σ_w² v + σ_b²)."""
 
@@ -25,7 +27,8 @@ def fixed_variances(layer: GroupMap) -> Array:
     return _crossings(drift, _VARIANCES)
 
 
-def fixed_cosines(layer: GroupMap, variance: float) -> list[float]:
+@lru_cache(maxsize=64)
+def fixed_cosines(layer: GroupMap, variance: float) -> tuple[float, ...]:
     """Cosines of two points of this fixed squared norm that one layer leaves as they are, from 1 down."""
     w, b, phi = layer.weight_variance, layer.bias_variance, layer.activation
     before = w * variance + b
@@ -35,7 +38,7 @@ def fixed_cosines(layer: GroupMap, variance: float) -> list[float]:
 
     inner = [float(c) for c in _crossings(drift, _COSINES)]
     ends = [float(c) for c in (1.0, -1.0) if abs(float(drift(np.array(c)))) < _EXACT]
-    return sorted({*inner, *ends}, reverse=True)
+    return tuple(sorted({*inner, *ends}, reverse=True))
 
 
 def grams(layer: GroupMap, sizes: Array) -> list[GroupGram]:

@@ -12,7 +12,7 @@ from normscope.theory.groups import elementwise
 from normscope.theory.groups.chart import Chart
 from normscope.theory.groups.fixed_point import Attraction, FixedPoint
 from normscope.theory.groups.group_map import GroupMap
-from normscope.theory.groups.groups import Array, GroupGram, checked_sizes
+from normscope.theory.groups.groups import Array, GroupGram, checked_sizes, whole_number
 from normscope.theory.groups.roots import Search, settling
 from normscope.theory.groups.sides import sides
 from normscope.theory.groups.spectrum import spectrum
@@ -44,15 +44,17 @@ def fixed_points(layer: GroupMap, n: int, sizes: Sequence[int] | None = None) ->
 
     Raises:
         ValueError: n < 2, or the sizes do not add up to n.
+        TypeError: n or a size is not a whole number.
 
     Source: symmetric ones are those of Yang et al. (2019), the tight cluster and the odd point those of Nachum et al.
     (2024); the search, the others and all spectra are normscope's own, see docs/theory.md.
     """
+    n, sizes = whole_number("n", n), None if sizes is None else tuple(whole_number("a size", k) for k in sizes)
     if n < 2:
         raise ValueError(f"a fixed point of a batch needs at least 2 points, got n = {n}")
     if sizes is not None and (sum(sizes) != n or min(sizes) < 1):
-        raise ValueError(f"sizes are at least 1 and add up to n = {n}, got {tuple(sizes)}")
-    partitions = [tuple(sizes)] if sizes is not None else list(_partitions(layer, n))
+        raise ValueError(f"sizes are at least 1 and add up to n = {n}, got {sizes}")
+    partitions = [sizes] if sizes is not None else list(_partitions(layer, n))
     if _is_linear(layer) and layer.scale_free:
         found = _linear(layer, n)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from normscope.theory.activations.kernel import Activation
 from normscope.theory.groups.groups import Array, GroupGram, gram_of_means, matrix_of_means, recentered_means
@@ -48,13 +49,11 @@ class GroupMap:
     def __call__(self, gram: GroupGram) -> GroupGram:
         """The Gram matrix one layer on, its scale as it comes; batched over leading dimensions."""
         mixture = self.preactivation(gram)
-        pair = (mixture.gram.variances[..., :, None], mixture.gram.variances[..., None, :])
         variances = np.einsum(
             "...s,...sg->...g", mixture.weights, self.activation.second_moment(mixture.gram.variances)
         )
-        apart = self.activation.distance_kernel(*pair, mixture.gram.distances)
-        distances = np.einsum("...s,...sgh->...gh", mixture.weights, apart)
-        return GroupGram(gram.sizes, variances, without_singles(gram.sizes, distances))
+        apart = activated_distances(self.activation, mixture.gram)
+        return GroupGram(gram.sizes, variances, np.einsum("...s,...sgh->...gh", mixture.weights, apart))
 
     def preactivation(self, gram: GroupGram) -> Tilted:
         """What φ acts on: recentered, and as a mixture of Gaussians where it is rescaled.
@@ -77,6 +76,22 @@ class GroupMap:
         change = GroupGram(sizes, variances, distances)
         means = recentered_means(sizes, change.mean_distances) if self.recenter else change.means
         return self.weight_variance * change.contrasts, self.weight_variance * means
+
+
+def pairs_of_groups(sizes: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each two groups once, and each group of two points or more with itself."""
+    first, second = np.triu_indices(sizes.size)
+    there = (first != second) | (sizes[first] > 1)
+    return first[there], second[there]
+
+
+def activated_distances(phi: Activation, gram: GroupGram) -> Array:
+    """(…, m, m): squared distances of two different points behind φ; 0 within a group of one point."""
+    first, second = pairs_of_groups(gram.sizes)
+    v, apart = gram.variances, np.zeros_like(gram.distances)
+    found = phi.distance_kernel(v[..., first], v[..., second], gram.distances[..., first, second])
+    apart[..., first, second] = apart[..., second, first] = found
+    return apart
 
 
 def without_singles(sizes: Array, distances: Array) -> Array:

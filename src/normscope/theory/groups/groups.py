@@ -11,6 +11,7 @@ inverses and functions of such matrices are taken on (λ, Q). Sizes may be real 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,17 @@ def checked_sizes(sizes: ArrayLike) -> Array:
     if k.ndim != 1 or k.size == 0 or not np.all(k >= 1) or not np.all(np.isfinite(k)):
         raise ValueError(f"group sizes are numbers from 1 on, got {sizes!r}")
     return k
+
+
+def whole_number(name: str, value: object) -> int:
+    """``value`` as an int.
+
+    Raises:
+        TypeError: it is not a whole number; the message says which.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is a whole number, got {value!r}")
+    return operator.index(value)
 
 
 def membership(sizes: ArrayLike) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normscope.theory.groups.group_map import GroupMap, without_singles
+from normscope.theory.groups.group_map import GroupMap, activated_distances, pairs_of_groups, without_singles
 from normscope.theory.groups.groups import Array, GroupGram, gram_of_means
 
 
@@ -39,12 +39,12 @@ class Linearized:
         """How v' and D' of each node follow v, the first point's v at fixed D, and D."""
         gram, phi = self.mixture.gram, self.layer.activation
         v = gram.variances
-        pair = (v[..., :, None], v[..., None, :])
-        if phi.degree is None:
-            self.of_variance = np.add.reduce(phi.kernel_gradient(v, v, v))
-        else:
-            self.of_variance = phi.degree * phi.second_moment(v) / v
-        first, _, covariance = phi.kernel_gradient(*pair, self.mixture.covariances)
+        self.of_variance = phi.second_moment_slope(v)
+        one, other = pairs_of_groups(self.sizes)
+        first, covariance = np.zeros_like(gram.distances), np.zeros_like(gram.distances)
+        found = phi.kernel_gradient(v[..., one], v[..., other], self.mixture.covariances[..., one, other])
+        first[..., one, other], first[..., other, one] = found[0], found[1]
+        covariance[..., one, other] = covariance[..., other, one] = found[2]
         # D' = s(v1) + s(v2) − 2κ(v1, v2, (v1 + v2 − D)/2)
         finite = np.isfinite(covariance) & np.isfinite(first)
         steep = without_singles(self.sizes, (~finite).astype(np.float64))
@@ -69,7 +69,7 @@ class Linearized:
         weighted = mix.weights[..., None] * -mix.at[..., None] * trace  # derivative of the weight
         phi, v = self.layer.activation, mix.gram.variances
         moment = phi.second_moment(v)[..., None, :]
-        apart = phi.distance_kernel(v[..., :, None], v[..., None, :], mix.gram.distances)[..., None, :, :]
+        apart = activated_distances(phi, mix.gram)[..., None, :, :]
         by_first = self.of_first[..., None, :, :] * change.variances[..., :, None]
         d_variances = self.of_variance[..., None, :] * change.variances
         d_distances = by_first + np.swapaxes(by_first, -1, -2) + self.of_distance[..., None, :, :] * change.distances

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from normscope.theory.groups.chart import Chart
+from normscope.theory.groups.contraction import takes_all_to_zero
 from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.groups.groups import Array, GroupGram
 from normscope.theory.groups.linearization import Linearized
@@ -15,9 +18,10 @@ _GRID = 2000
 _NEARBY = 80
 _REACH = 80.0  # of the logarithm of the unknown ratio: λ of an odd point's cluster is about n⁻⁴ of its distance
 _TILTED_GRID = 500  # a quadrature at each
-_STARTS, _TILTED_STARTS, _WARM_UP, _STEPS = 96, 16, 12, 60
+_STARTS, _FEW_STARTS, _WARM_UP, _STEPS = 96, 16, 12, 60
 _LONGEST = 1.5  # a step of Newton, in logarithms
 _CONVERGED, _SAME = 5e-13, 1e-7
+_NEAR = 1e-6  # drift at a root of a coarse layer: its kernel jumps where its rule changes
 _COARSEST = 1e-6
 _SLACK = 1e-9  # rounding in what belongs to a Gram matrix
 _VANISHED = np.log(1e-9)
@@ -27,17 +31,23 @@ _RESOLVED = 1e-12  # squared distances of means below this part of the groups' o
 class Search:
     """The layer on one `Chart`, in logarithms of its coordinates, and modulo scale where the layer is scale-free."""
 
-    def __init__(self, layer: GroupMap, chart: Chart) -> None:
+    def __init__(self, layer: GroupMap, chart: Chart, *, converged: float = _CONVERGED) -> None:
         self.layer, self.chart = layer, chart
         self.unknowns = len(chart) - layer.scale_free
+        self._converged = converged
+        self._numeric = layer.activation.coarse() is not layer.activation
 
     def roots(self) -> Array:
         """(r, p): the logarithms of the coordinates of every fixed point found; on a line, in its order."""
-        if len(self.chart) == 0 or self.unknowns < 0:
+        if len(self.chart) == 0 or self.unknowns < 0 or takes_all_to_zero(self.layer):
             return np.zeros((0, len(self.chart)))
         with np.errstate(all="ignore"):  # starts and steps may leave what belongs to a Gram matrix: they become nan
             if self.unknowns == 0:
                 return self._only(np.zeros((1, 1)))
+            coarse = replace(self.layer, activation=self.layer.activation.coarse())
+            if coarse != self.layer:  # searched with the one, found with the other
+                found = self._newton(Search(coarse, self.chart, converged=_NEAR).roots())
+                return found[np.argsort(found[:, 0])] if self.unknowns == 1 else found
             if self.unknowns == 1:
                 return self._only(self._bracketed())
             return self._newton(self._starts())
@@ -91,7 +101,7 @@ class Search:
         rng = np.random.default_rng(0)
         n = float(self.chart.sizes.sum())
         reach = 3 + 2 * np.log(n)
-        starts = _TILTED_STARTS if self.layer.tilts else _STARTS
+        starts = _FEW_STARTS if self.layer.tilts or self._numeric else _STARTS
         logs = rng.uniform(-reach, reach, (starts, len(self.chart)))
         close = rng.uniform(-3, 3, logs.shape)
         logs = np.concatenate([logs, close])
@@ -150,7 +160,7 @@ class Search:
     def _only(self, logs: Array) -> Array:
         """Those that stay, each once."""
         logs = np.broadcast_to(logs, (logs.shape[0], len(self.chart)))
-        stays = np.abs(self.drift(logs)).max(axis=-1, initial=0) < _CONVERGED * _rounding_grows(self.chart.sizes)
+        stays = np.abs(self.drift(logs)).max(axis=-1, initial=0) < self._converged * _rounding_grows(self.chart.sizes)
         return self._different(logs[stays])
 
     def _different(self, logs: Array) -> Array:

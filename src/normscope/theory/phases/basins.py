@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from normscope.system import free_bytes
 from normscope.theory.activations.kernel import Array
 from normscope.theory.groups.fixed_point import FixedPoint
 from normscope.theory.layers.geometry import Geometry
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _CLOSEST = 1e-2  # relative distance to a fixed point at which a batch counts as arrived, at most
 _SHARE = 0.1  # of the distance to the nearest other fixed point
 _CHECKED = 10  # layers between two looks
+_COPIES = 10  # of all Gram matrices that one layer holds at most
 NONE = -1
 
 
@@ -120,15 +122,38 @@ def basins(
     return Basins(tuple(stable), reached, outlier, layers)
 
 
+def ensure_batches_fit(n: int, batches: int, dimension: int = 0) -> None:
+    """Refuse batches that memory does not hold while `basins` follows them, before they are made.
+
+    Args:
+        n: points of a batch.
+        batches: how many.
+        dimension: of the points they are made from; 0 if these are not held at once.
+
+    Raises:
+        MemoryError: they need more than is free.
+    """
+    needed, free = 8 * batches * n * (_COPIES * n + dimension), free_bytes()
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"{batches} batches of {n} points need about {needed / 1e9:.3g} GB of memory and {free / 1e9:.3g} GB are "
+            "free: take fewer batches or points"
+        )
+
+
 def gaussian_grams(n: int, dimension: int, batches: int, seed: int = 0) -> Array:
     """(batches, n, n): Gram matrices X Xᵀ/d of n standard normal points in d dimensions, a Wishart law.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1, or a negative seed.
+        MemoryError: as `ensure_batches_fit`.
     """
     for name, value in (("n", n), ("dimension", dimension), ("batches", batches)):
         if value < 1:
             raise ValueError(f"{name} is at least 1, got {value}")
+    if seed < 0:
+        raise ValueError(f"a seed is a whole number from 0 on, got {seed}")
+    ensure_batches_fit(n, batches, dimension)
     points = np.random.default_rng(seed).standard_normal((batches, n, dimension))
     return np.asarray(points @ np.swapaxes(points, -1, -2) / dimension)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from normscope.system import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from normscope.theory.answering.question import layer_name
 from normscope.theory.groups.fixed_point import FixedPoint
 from normscope.theory.phases.indicative import TwoGroups
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
     from normscope.theory.phases.transitions import Transition
 
-# Okabe and Ito's colours, told apart with any colour vision; the marker says it once more
+# told apart with any colour vision; the marker says it once more
 _STYLES = {
-    "symmetric": ("#0072B2", "o"),
-    "odd": ("#D55E00", "^"),
-    "groups": ("#009E73", "s"),
-    "cluster": ("#000000", "D"),
+    "symmetric": (BLUE, "o"),
+    "odd": (VERMILLION, "^"),
+    "groups": (GREEN, "s"),
+    "cluster": (BLACK, "D"),
 }
 _LONG = 400
 
@@ -195,10 +196,10 @@ def _draw_line(axis: Axes, model: TwoGroups, paths: Any) -> None:
     axis.set_yscale("logit")
     for side in (axis.xaxis, axis.yaxis):
         side.set_minor_locator(NullLocator())
-    axis.plot(s, after, color="#0072B2", linewidth=1.4)
+    axis.plot(s, after, color=BLUE, linewidth=1.4)
     for path in np.moveaxis(paths[..., 0], 0, -1):
         axis.plot(
-            np.repeat(path, 2)[:-1], np.concatenate([[path[0]], np.repeat(path[1:], 2)]), color="#E69F00", linewidth=0.7
+            np.repeat(path, 2)[:-1], np.concatenate([[path[0]], np.repeat(path[1:], 2)]), color=ORANGE, linewidth=0.7
         )
     axis.set_xlabel(f"spread s of the group of {model.sizes[1]}")
     axis.set_ylabel("one layer later")
@@ -210,11 +211,11 @@ def _draw_plane(axis: Axes, model: TwoGroups, paths: Any) -> None:
     axis.streamplot(
         x, y, change[..., 0].T, change[..., 1].T, color="#bbbbbb", linewidth=0.6, arrowsize=0.7, density=1.1
     )
-    for part, colour in ((0, "#CC79A7"), (1, "#56B4E9")):
+    for part, colour in ((0, PURPLE), (1, SKY)):
         axis.contour(x, y, change[..., part].T, levels=[0], colors=colour, linewidths=1.1)
         axis.plot([], [], color=colour, linewidth=1.1, label=f"s of the group of {model.sizes[part]} stays")
     for path in np.moveaxis(paths, 0, 1):
-        axis.plot(path[:, 0], path[:, 1], color="#E69F00", linewidth=1.2)
+        axis.plot(path[:, 0], path[:, 1], color=ORANGE, linewidth=1.2)
     axis.set_xlabel(f"spread s of the group of {model.sizes[0]}")
     axis.set_ylabel(f"spread s of the group of {model.sizes[1]}")
 

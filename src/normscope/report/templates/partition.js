@@ -1,0 +1,228 @@
+(() => {
+  const { load, render, buffersOf, merged } = partitionPanel, { packed } = raster;
+  const data = JSON.parse(document.getElementById("payload").textContent);
+  const [X0, X1, Y0, Y1] = data.window, WIDE = X1 - X0, TALL = (Y1 - Y0) / WIDE;
+  const CLOSEST = 1e6, SETTLED = 110, QUICK = 12; // zoom; ms without a move until sharp; ms within which sharp at once
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const panels = [], view = { x: 0, y: TALL, zoom: 1 };
+  const look = {
+    by: $("#by").value, level: Infinity, hidden: new Set(), lines: true, layers: data.layerColours.map(packed), pale: data.paleColours.map(packed),
+    classes: data.paleClassColours.map(packed), ramp: data.ramp.map(packed), fewest: Math.min(...data.panels.map(p => p.activeRange[0])), most: Math.max(...data.panels.map(p => p.activeRange[1])),
+  };
+  const deepest = Math.max(...data.panels.map(p => p.folds.length));
+  const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
+
+  // ---- drawing: at once a stretched picture of before, sharp when nothing moves or when it is quick
+
+  const pixelView = panel => ({ x: view.x, y: view.y, k: view.zoom * panel.w, dpr: panel.dpr });
+  const same = (a, b) => a && a.x === b.x && a.y === b.y && a.k === b.k;
+  let frame = 0, timer = 0;
+
+  function wish() {
+    frame ||= requestAnimationFrame(draw);
+    clearTimeout(timer);
+    timer = setTimeout(sharpen, SETTLED);
+  }
+
+  function draw() {
+    frame = 0;
+    const before = performance.now();
+    const cost = panels.reduce((sum, panel) => sum + panel.cost, 0);
+    for (const panel of panels) {
+      if (cost < QUICK) sharp(panel);
+      show(panel);
+    }
+    measure.frames.push(performance.now() - before);
+  }
+
+  // One picture a frame, so that the page goes on answering.
+  function sharpen() {
+    clearTimeout(timer); // one chain of these, whoever starts it
+    const panel = panels.find(p => p.stale || !same(p.shown, pixelView(p)));
+    if (!panel) {
+      document.documentElement.dataset.sharp = "true";
+      return inspect(); // another region may have come to lie under the pointer
+    }
+    sharp(panel);
+    show(panel);
+    timer = setTimeout(sharpen, 0);
+  }
+
+  function sharp(panel) {
+    const wanted = pixelView(panel);
+    if (!panel.stale && same(panel.shown, wanted)) return;
+    const before = performance.now();
+    render(panel, wanted, panel.w, panel.h, look, panel.buffers, panel.store);
+    panel.shown = wanted;
+    panel.stale = false;
+    if (view.zoom === 1) panel.whole.getContext("2d").drawImage(panel.store, 0, 0);
+    panel.cost = performance.now() - before;
+    measure.sharp.push(panel.cost);
+  }
+
+  function show(panel) {
+    const context = panel.picture.getContext("2d"), now = pixelView(panel);
+    const stretched = (source, of) => {
+      const scale = now.k / of.k;
+      context.drawImage(source, (of.x - now.x) * now.k, (now.y - of.y) * now.k, panel.w * scale, panel.h * scale);
+    };
+    if (same(panel.shown, now)) context.drawImage(panel.store, 0, 0);
+    else {
+      stretched(panel.whole, { x: 0, y: TALL, k: panel.w });
+      if (panel.shown) stretched(panel.store, panel.shown);
+    }
+    partitionOverlay(panel, now, look, state, data);
+  }
+
+  function changed() {
+    document.documentElement.dataset.sharp = "false";
+    for (const panel of panels) panel.stale = true;
+    state.merged = null;
+    wish();
+    inspect();
+  }
+
+  function resize() {
+    for (const panel of panels) {
+      const dpr = Math.min(2, devicePixelRatio || 1), w = Math.round(panel.box.clientWidth * dpr), h = Math.max(1, Math.round(w * TALL));
+      if (!w || (w === panel.w && h === panel.h)) continue;
+      Object.assign(panel, { dpr, w, h, buffers: buffersOf(w, h), store: sized(w, h), whole: sized(w, h), shown: null, stale: true });
+      for (const canvas of [panel.picture, panel.over]) Object.assign(canvas, { width: w, height: h });
+      // the picture of the whole window, for what comes into sight while zooming out
+      render(panel, { x: 0, y: TALL, k: w, dpr }, w, h, look, panel.buffers, panel.whole);
+    }
+    wish();
+  }
+  const sized = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
+
+  // ---- the view, one for all pictures: it never leaves the window
+
+  function move(x, y, zoom) {
+    const part = 1 / zoom;
+    view.zoom = zoom;
+    view.x = clamp(x, 0, 1 - part);
+    view.y = clamp(y, TALL * part, TALL);
+    document.documentElement.dataset.sharp = "false";
+    document.body.classList.toggle("zoomed", zoom > 1);
+    wish();
+    tellView();
+  }
+  const at = (panel, x, y) => ({ x: view.x + x / (view.zoom * panel.box.clientWidth), y: view.y - y / (view.zoom * panel.box.clientWidth) });
+  function zoomAt(point, factor) {
+    const zoom = clamp(view.zoom * factor, 1, CLOSEST), rest = view.zoom / zoom;
+    move(point.x - (point.x - view.x) * rest, point.y + (view.y - point.y) * rest, zoom);
+  }
+  const centre = () => ({ x: view.x + 0.5 / view.zoom, y: view.y - 0.5 * TALL / view.zoom });
+
+  function tellView() {
+    const part = 1 / view.zoom, digits = Math.max(2, Math.ceil(Math.log10(view.zoom / WIDE)) + 3);
+    const side = (low, high) => `${written(low, digits)} … ${written(high, digits)}`;
+    const x = X0 + view.x * WIDE, y = Y0 + view.y * WIDE;
+    $("#view").textContent = `x ${side(x, x + part * WIDE)}, y ${side(y - part * TALL * WIDE, y)}` + (view.zoom > 1 ? `, ${view.zoom < 10 ? view.zoom.toFixed(1) : Math.round(view.zoom)}×` : "");
+  }
+  const written = (value, digits) => value.toFixed(Math.min(12, digits)).replace("-", "−");
+
+  // ---- which region is here
+
+  const state = { point: null, merged: null, found: [] };
+  function pointAt(point) {
+    state.point = point;
+    inspect();
+  }
+  const lookAt = (panel, x, y) => pointAt(at(panel, x, y));
+  function inspect() {
+    state.found = panels.map(panel => (state.point ? regionAt(panel, state.point) : null));
+    panels.forEach((panel, k) => { panel.told.replaceChildren(...(state.found[k] ? [partitionTelling(panel, state.found[k], WIDE * WIDE * TALL)] : panel.hint)); });
+    frame ||= requestAnimationFrame(draw);
+  }
+
+  function regionAt(panel, point) {
+    const of = panel.shown;
+    if (!of) return null;
+    const column = Math.floor((point.x - of.x) * of.k), row = Math.floor((of.y - point.y) * of.k);
+    if (column < 0 || row < 0 || column >= panel.w || row >= panel.h) return null;
+    const id = panel.buffers.ids[row * panel.w + column];
+    if (!id) return null;
+    const level = Math.min(look.level, panel.folds.length), whole = level === panel.folds.length;
+    if (!whole && !state.merged) state.merged = panels.map(p => merged(p, level));
+    return { id, level, roots: whole ? null : state.merged[panel.index], point };
+  }
+
+  // ---- controls
+
+  const slider = $("#level"), names = data.panels.find(p => p.folds.length === deepest).folds;
+  slider.max = deepest + 1;
+  slider.value = slider.max;
+  function level() {
+    const value = +slider.value;
+    look.level = value > deepest ? Infinity : value;
+    const told = value > deepest ? "all layers" : `layer ${value} of ${deepest} (${names[value - 1]})`;
+    slider.setAttribute("aria-valuetext", told);
+    $("#level-name").textContent = told;
+    panels.forEach((panel, k) => {
+      const through = Math.min(value, panel.through.length); // of a picture that is not complete, the layers done
+      panel.counted.textContent = `${(through ? panel.through[through - 1] : 1).toLocaleString("en")} ${value > deepest ? "regions" : "regions so far"}${through < Math.min(value, panel.folds.length) ? `, ${through} of ${panel.folds.length} layers` : ""}`;
+    });
+    changed();
+  }
+  slider.addEventListener("input", level);
+  let playing = 0;
+  const stop = () => { clearInterval(playing); playing = 0; $("#play").textContent = "▶"; };
+  $("#play").addEventListener("click", () => {
+    if (playing) return stop();
+    slider.value = 1;
+    level();
+    $("#play").textContent = "❚❚";
+    playing = setInterval(() => {
+      slider.value = +slider.value + 1;
+      level();
+      if (slider.value === slider.max) stop();
+    }, Math.max(250, Math.min(1200, 8000 / deepest)));
+  });
+  slider.addEventListener("pointerdown", stop);
+
+  function legend() {
+    document.body.dataset.by = look.by = $("#by").value;
+  }
+  $("#by").addEventListener("change", () => { legend(); changed(); });
+  $("#lines").addEventListener("change", event => { look.lines = event.target.checked; changed(); });
+  for (const box of document.querySelectorAll("#dots, #boundary")) {
+    box.addEventListener("change", () => { state[box.id] = box.checked; wish(); });
+    state[box.id] = box.checked;
+  }
+  for (const chip of document.querySelectorAll(".chips button")) {
+    chip.addEventListener("click", () => {
+      const fold = +chip.dataset.fold, shown = chip.getAttribute("aria-pressed") === "true";
+      chip.setAttribute("aria-pressed", String(!shown));
+      look.hidden[shown ? "add" : "delete"](fold);
+      changed();
+    });
+  }
+  $("#closer").addEventListener("click", () => zoomAt(state.point || centre(), 1.6));
+  $("#farther").addEventListener("click", () => zoomAt(centre(), 1 / 1.6));
+  $("#all").addEventListener("click", () => move(0, TALL, 1));
+
+  // ---- start
+
+  const measure = globalThis.partitionMeasure = { frames: [], sharp: [], view, panels, state };
+  (async () => {
+    const boxes = [...document.querySelectorAll(".panel")];
+    for (const [k, given] of data.panels.entries()) {
+      const panel = { ...await load(given, data.window), index: k }, figure = boxes[k];
+      Object.assign(panel, { picture: $(".picture", figure), over: $(".over", figure), box: $(".view", figure), told: $(".told", figure), counted: $(".count", figure), cost: Infinity });
+      panel.hint = [...panel.told.childNodes];
+      panel.box.style.aspectRatio = String(1 / TALL);
+      panels.push(panel);
+      partitionMoves(panel, view, TALL, { at, move, zoomAt, centre, look: lookAt, point: pointAt });
+    }
+    new ResizeObserver(resize).observe($(".panels"));
+    $(".ramp .colours").style.background = `linear-gradient(to right, ${data.ramp.join()})`;
+    legend();
+    resize();
+    level();
+    tellView();
+    sharpen();
+    measure.ready = performance.now();
+    document.documentElement.dataset.ready = "true";
+  })();
+})();

@@ -1,0 +1,1 @@
+"""Figures and animations of partitions; needs the extra `plot`."""

@@ -1,0 +1,1 @@
+"""A model read into affine stretches and folds: what can be run, stepped and differentiated."""

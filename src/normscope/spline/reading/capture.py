@@ -1,0 +1,156 @@
+"""Running a copy of a model on small batches, to record what it does."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normscope.loading import LoadingError, describe, kept_randomness, origin
+from normscope.spline.reading.circular import CircularPadding
+from normscope.spline.reading.recording import Recorder, Recording, Widening, WritesInPlaceError, calling_modules
+from normscope.spline.reading.refusal import layer_label
+
+_INPUT_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Subject:
+    """A copy of a model (`float64_twin`), and how it is called.
+
+    Args:
+        model: the copy.
+        shape: of one input.
+        center: where the random points of `batch` lie around.
+    """
+
+    def __init__(self, model: nn.Module, shape: tuple[int, ...], center: Tensor) -> None:
+        self.model, self.shape, self._center = model, shape, center
+        self._kinds = {name: type(module).__name__ for name, module in model.named_modules()}
+
+    def label(self, layer: str) -> str:
+        """A layer as messages tell it."""
+        return layer_label(layer, self._kinds[layer])
+
+    def name(self, layer: str) -> str:
+        """A layer as folds tell it."""
+        return layer or self._kinds[layer]
+
+    def batch(self, samples: int) -> Tensor:
+        """Random inputs, others for another number of them."""
+        generator = torch.Generator().manual_seed(samples)
+        return self._center + torch.randn(samples, *self.shape, generator=generator, dtype=torch.float64)
+
+    def outputs(self, points: Tensor) -> Tensor:
+        """What the model puts out, as it does it itself.
+
+        Raises:
+            LoadingError: it raises, or puts out no tensor.
+        """
+        with _on_its_own(), Widening():
+            return self._called(points)
+
+    def recorded(self, samples: int) -> Recording:
+        """A pass over random inputs.
+
+        Raises:
+            LoadingError: the model raises, or puts out no tensor.
+            NotPiecewiseAffineError: it reads numbers that depend on the input.
+        """
+        with _on_its_own():
+            try:
+                return self._pass(samples, pure=False)
+            except WritesInPlaceError:
+                return self._pass(samples, pure=True)
+
+    def _pass(self, samples: int, *, pure: bool) -> Recording:
+        batch = self.batch(samples)
+        with calling_modules(self.model) as path:
+            recorder = Recorder(batch, path, self.label, pure)
+            try:
+                with recorder, CircularPadding():
+                    output = (torch.func.functionalize(self._called) if pure else self._called)(batch)
+            finally:
+                if recorder.refusal is not None:  # whatever the model's own code made of it
+                    raise recorder.refusal
+        recorder.recording.output = recorder.number_of(output)
+        return recorder.recording
+
+    def _called(self, points: Tensor) -> Tensor:
+        try:
+            output = self.model(points)
+        except (LoadingError, WritesInPlaceError):
+            raise
+        except Exception as error:  # the user's code
+            if "autograd.Function" in str(error):  # what replaces in-place operations knows none
+                raise LoadingError(
+                    "the model has a torch.autograd.Function of its own, and operations in place: set inplace=False, "
+                    "or write x = x + y for x += y"
+                ) from error
+            raise LoadingError(
+                f"the model cannot be run in float64 on a batch of shape {tuple(points.shape)} (sample is one input, "
+                f"without the batch dimension): {origin(error)}"
+            ) from error
+        return _one_tensor(output)
+
+
+def require_one_input(model: nn.Module) -> None:
+    """Check that the model can be called with one input.
+
+    Raises:
+        LoadingError: it needs more; the message names them.
+    """
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return
+    needed = [p.name for p in parameters if p.kind in _INPUT_KINDS and p.default is p.empty]
+    if len(needed) > 1:
+        raise LoadingError(
+            f"the model needs {len(needed)} inputs ({', '.join(needed)}): wrap it in a module that takes one and "
+            f"holds the others fixed"
+        )
+
+
+def _one_tensor(output: Any) -> Tensor:
+    """The tensor, ``logits`` of several named ones, or the only floating-point one.
+
+    Raises:
+        LoadingError: there is none, or more than one.
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        if isinstance(output.get("logits"), Tensor):
+            logits: Tensor = output["logits"]
+            return logits
+        items = {str(key): value for key, value in output.items()}
+    elif isinstance(output, list | tuple):
+        items = {str(number): value for number, value in enumerate(output)}
+    else:
+        raise LoadingError(f"the model returns {describe(output)}: wrap it in a module that returns one tensor")
+    found = {key: value for key, value in items.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    if len(found) != 1:
+        held = ", ".join(found) or "no tensor"
+        raise LoadingError(f"the model returns {describe(output)} with {held}: wrap it in a module that returns one")
+    return next(iter(found.values()))
+
+
+@contextmanager
+def _on_its_own() -> Iterator[None]:
+    """Nothing of the caller's surroundings reaches the model, and nothing that it does reaches the caller's."""
+    with ExitStack() as stack:
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float64)  # of constants that the model makes as it runs
+        stack.enter_context(kept_randomness())
+        stack.enter_context(torch.device("cpu"))
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and it takes a second to import
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.no_grad())
+        yield

@@ -1,0 +1,38 @@
+"""Layers that take every batch to 0: there is no fixed point to look for.
+
+Let z be the recentered pre-activations of n points, T their total variance E Σ z_i². The mean over the batch is the
+constant (for each feature) that the sum of squares is least about, so that behind φ the recentered total is
+
+    E Σ (φ(z_i) − mean)² ≤ E Σ (φ(z_i) − φ(0))² ≤ ℓ² T,      ℓ = sup |φ(x) − φ(0)| / |x|,
+
+and σ_w² times it is T one layer on. Where σ_w ℓ < 1 it shrinks; where σ_w ℓ = 1 too, unless |φ(x) − φ(0)| = ℓ |x| for
+almost all x: a Gaussian z_i of positive variance takes every value.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+
+from normscope.theory.groups.group_map import GroupMap
+
+_INPUTS: Final = np.geomspace(1e-3, 1e4, 4001)  # beyond, φ has its slopes at 0 and far away
+_ROUNDING: Final = 1e-9
+_STRICTLY: Final = 1e-3
+
+
+@lru_cache(maxsize=64)
+def takes_all_to_zero(layer: GroupMap) -> bool:
+    """Whether this layer shrinks every batch, layer by layer, by the bound of this module.
+
+    True is certain up to what φ does between the inputs at which it is looked at; False says nothing.
+    """
+    if layer.scale_free or layer.tilts or not layer.recenter:
+        return False
+    x = np.concatenate([-_INPUTS[::-1], _INPUTS])
+    with np.errstate(all="ignore"):
+        rise = np.abs(layer.activation(x) - layer.activation(np.zeros(1))) * np.sqrt(layer.weight_variance)
+    most = np.abs(x)
+    return bool(np.all(rise <= (1 + _ROUNDING) * most) and np.any(rise < (1 - _STRICTLY) * most))

@@ -1,0 +1,57 @@
+"""The gradient by the outputs of a classifier, in a trace: does it predict one class, whatever the input?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from normscope.measure import output_gradients
+from normscope.tracing.inputs import tensors_in
+from normscope.tracing.labels import IGNORED, are_labels
+
+_ROUNDING = 1e-2  # of the sum of a row of the gradient, relative to that of the sizes: of bfloat16
+
+
+class ClassGradients(NamedTuple):
+    """Of the gradient by the outputs: ``metrics`` by name, empty where there are none; ``note`` on why, else None."""
+
+    metrics: Mapping[str, float]
+    note: str | None = None
+
+
+def logits_in(outputs: Any) -> Tensor | None:
+    """The outputs if they are a tensor, else what is called ``logits`` in them, else the only tensor in them."""
+    named = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
+    tensors = [named] if isinstance(named, Tensor) else list(tensors_in(outputs))
+    found = outputs if isinstance(outputs, Tensor) else tensors[0] if len(tensors) == 1 else None
+    return found if found is not None and found.requires_grad else None
+
+
+def class_gradients(gradient: Tensor | None, labels: Any, ignored: int | None) -> ClassGradients:
+    """`normscope.measure.OutputGradients` as plain numbers, and ``images`` and ``classes``, of which they are.
+
+    None where nothing is classified, or the loss is not of a kind that compares the outputs with one another (as
+    softmax does: then the gradient of each sample sums to zero); where the gradient is not finite; with a note, where
+    the batch has fewer samples than there are classes, or fewer than three of those.
+
+    Args:
+        gradient: ∂L/∂outputs, (n, K) of a classifier.
+        labels: the true classes, (n,), integers.
+        ignored: the label that the loss leaves out, if known.
+    """
+    if gradient is None or gradient.dim() != 2 or not are_labels(labels) or labels.shape != gradient.shape[:1]:
+        return ClassGradients({})
+    kept = (labels != (IGNORED if ignored is None else ignored)).to(gradient.device)
+    g = gradient.detach().to(torch.float64)[kept]
+    off = g.sum(1).abs() > _ROUNDING * g.abs().sum(1)
+    if not g.isfinite().all() or not g.any() or off.any():
+        return ClassGradients({})
+    try:
+        found = output_gradients(g, labels.to(gradient.device)[kept])
+    except ValueError as error:
+        return ClassGradients({}, f"output gradients were not measured: {error}")
+    numbers = {name: value.item() for name, value in found._asdict().items()}
+    return ClassGradients({"images": len(g), "classes": g.shape[1], **numbers})

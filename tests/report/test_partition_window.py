@@ -1,0 +1,49 @@
+"""The window of a picture through three samples: all of them, or as much at the first as can be drawn."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+
+from normscope.report.partition_window import Extent, around, that_can_be_drawn
+from normscope.spline import Partition, partition
+
+POINTS = np.array([(0.0, 0.0), (3.0, 0.0), (1.0, 2.0)])
+
+
+def network(width: int) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+    for layer in (model[0], model[2]):
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.normal_(layer.bias, std=0.5)
+    return model
+
+
+def cut(model: nn.Module, extent: Extent, limit: int) -> Partition:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return partition(model, None, tuple(extent), max_regions=limit)
+
+
+def test_a_window_around_all_samples_where_that_can_be_drawn() -> None:
+    model = network(8)
+    extent, told = that_can_be_drawn(POINTS, lambda window: cut(model, window, 10_000), 10_000)
+    assert extent == around(POINTS)
+    assert told == "in a window"
+
+
+def test_else_a_part_at_the_first_that_is_complete_and_shows_something() -> None:
+    model, limit = network(60), 2000
+    assert not cut(model, around(POINTS), limit).complete
+    extent, told = that_can_be_drawn(POINTS, lambda window: cut(model, window, limit), limit)
+    found = cut(model, extent, limit)
+    assert found.complete
+    assert limit / 16 < len(found) <= limit
+    assert extent[0] == -extent[1]
+    whole = around(POINTS)
+    assert extent[1] < (whole[1] - whole[0]) / 2
+    assert "times smaller than one that holds all three" in told

@@ -1,0 +1,284 @@
+"""Figures of a partition: what is drawn where, in which colour; the animation; what cannot be drawn."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from torch import nn
+
+from normscope.models import mlp
+from normscope.spline import Partition, decision_boundary, labelled, partition
+from normscope.spline.pictures.animation import animate
+from normscope.spline.pictures.colours import class_colours, layer_colours, pale, viridis
+from normscope.spline.pictures.figures import plot, plot_layers
+from normscope.spline.pictures.merging import apart, merged_regions, regions_through
+
+WINDOW = (-2.0, 2.0, -1.5, 2.5)
+
+
+def network(depth: int = 3, outputs: int = 4) -> nn.Module:
+    model = mlp(2, 7, depth, outputs, norm="none", bias=True, seed=3)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.5, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="module")
+def pieces() -> Partition:
+    return partition(network(), None, WINDOW)
+
+
+@pytest.fixture
+def axis() -> Any:
+    return Figure(figsize=(4, 4)).add_subplot()
+
+
+def lines(axis: Any) -> dict[str, int]:
+    """How many segments there are of each colour."""
+    found: dict[str, int] = {}
+    for collection in axis.collections:
+        if isinstance(collection, LineCollection):
+            colour = to_hex(collection.get_color()[0])
+            found[colour] = found.get(colour, 0) + len(collection.get_segments())
+    return found
+
+
+def filled(axis: Any) -> dict[str, float]:
+    """The area that is filled with each colour, by the shoelace formula."""
+    found: dict[str, float] = {}
+    for patch in axis.patches:
+        if not isinstance(patch, PathPatch):
+            continue
+        area, path = 0.0, patch.get_path()
+        for polygon in path.to_polygons(closed_only=False):
+            x, y = np.asarray(polygon).T
+            area += abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+        colour = to_hex(patch.get_facecolor())
+        found[colour] = found.get(colour, 0.0) + area
+    return found
+
+
+def test_folds_are_drawn_in_the_colours_of_their_layers(pieces: Partition, axis: Any) -> None:
+    assert plot(pieces, axis) is axis
+    fold = pieces.edges["fold"]
+    colours = [colour.lower() for colour in layer_colours(3)]
+    assert lines(axis) == {colour: (fold == k).sum() for k, colour in enumerate(colours)}
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [f.layer for f in pieces.folds]
+    assert (axis.get_xlim(), axis.get_ylim()) == (WINDOW[:2], WINDOW[2:])
+
+
+def test_one_layer_in_colour_and_earlier_ones_grey(pieces: Partition, axis: Any) -> None:
+    plot(pieces, axis, layer="blocks.1.activation")
+    fold = pieces.edges["fold"]
+    assert lines(axis) == {"#b4bbc2": (fold == 0).sum(), layer_colours(3)[1].lower(): (fold == 1).sum()}
+
+
+@pytest.mark.parametrize("by", ["active", "depth"])
+def test_regions_are_filled_by_their_numbers(pieces: Partition, axis: Any, by: Any) -> None:
+    plot(pieces, axis, by=by)
+    values = pieces.regions["active" if by == "active" else "born"]
+    expected = pieces.regions.groupby(values)["area"].sum()
+    np.testing.assert_allclose(sorted(filled(axis).values()), sorted(expected), rtol=1e-9)
+
+
+def test_the_picture_shows_each_region_in_its_colour(pieces: Partition) -> None:
+    figure = Figure(figsize=(8, 8), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axis = figure.add_axes((0, 0, 1, 1))
+    plot(pieces, axis, by="active", legend=False, linewidth=0.01)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    active = pieces.regions["active"]
+    fewest = int(active.min())
+    colours = [pale(colour, 0.15) for colour in viridis(np.linspace(1, 0.12, int(active.max()) - fewest + 1))]
+    large = pieces.regions[pieces.area > 0.01]
+    assert len(large) > 20
+    for row in large.itertuples():
+        x, y = axis.transData.transform((row.x, row.y))
+        red, green, blue, _ = pixels[round(800 - y), round(x)]
+        assert f"#{red:02x}{green:02x}{blue:02x}" == colours[row.active - fewest]
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+def test_classes_fill_just_their_areas_also_inside_regions(axis: Any, outputs: int) -> None:
+    cut = partition(network(outputs=outputs), None, WINDOW)
+    labels = labelled(cut)
+    assert labels is not None
+    assert labels.mixed.any()
+    plot(cut, axis, by="class", decision=True)
+    expected = decision_boundary(cut).area
+    colours = [pale(colour) for colour in class_colours(labels.count)]
+    found = {colours.index(colour): area for colour, area in filled(axis).items()}
+    assert set(found) == set(expected)
+    for label, area in expected.items():
+        assert found[label] == pytest.approx(area, rel=1e-9)
+
+
+def test_logits_on_regions_are_the_models(pieces: Partition) -> None:
+    labels = labelled(pieces)
+    assert labels is not None
+    chosen = np.flatnonzero(pieces.area > 1e-6)[::7]
+    affine = labels.affine(chosen)
+    wide, tall = WINDOW[1] - WINDOW[0], WINDOW[3] - WINDOW[2]
+    for region, (a, b, c) in zip(chosen.tolist(), np.moveaxis(affine, 2, 1), strict=True):
+        matrix, offset = pieces.affine(region)
+        np.testing.assert_allclose(a, matrix[:, 0] * wide, atol=1e-8)
+        np.testing.assert_allclose(b, matrix[:, 1] * tall, atol=1e-8)
+        np.testing.assert_allclose(c, matrix @ [WINDOW[0], WINDOW[2]] + offset, atol=1e-8)
+
+
+def test_a_region_of_one_class_at_its_vertices_has_it_inside(pieces: Partition) -> None:
+    labels = labelled(pieces)
+    assert labels is not None
+    with torch.no_grad():
+        inside = pieces.program.outputs(pieces.plane.points(pieces.centroids)).argmax(1).numpy()
+    np.testing.assert_array_equal(labels.classes[~labels.mixed], inside[~labels.mixed])
+
+
+def test_regions_of_the_first_layers_are_those_of_the_network_cut_off_behind_them(pieces: Partition) -> None:
+    model = network()
+    counts = regions_through(pieces)
+    for k in range(3):
+        head = nn.Sequential(nn.Flatten(), *list(model.blocks)[: k + 1])
+        assert counts[k] == len(partition(head, None, WINDOW).area)
+        assert merged_regions(pieces, k).max() + 1 == counts[k]
+    assert counts[2] == len(pieces.area)
+
+
+def test_neighbours_have_different_numbers(pieces: Partition, axis: Any) -> None:
+    merged = merged_regions(pieces, 1)
+    numbers = apart(pieces, merged, 10)
+    sides = pieces.edges[["left", "right"]].to_numpy()
+    left, right = sides[(sides >= 0).all(axis=1)].T
+    assert ((numbers[left] == numbers[right]) == (merged[left] == merged[right])).all()
+    plot(pieces, axis, by="layer-regions", layer=1)
+    assert sum(filled(axis).values()) == pytest.approx(16)
+
+
+def test_a_panel_for_every_layer(pieces: Partition) -> None:
+    axes = plot_layers(pieces, points=[[0.0, 0.0]], labels=[0], decision=True)
+    counts = regions_through(pieces)
+    assert [axis.get_title() for axis in axes] == [
+        f"blocks.{k}.activation: {counts[k]:,} regions" for k in range(3)
+    ]  # fmt: skip
+    plt.close("all")
+
+
+def test_data_are_dots_of_a_shape_a_class(pieces: Partition, axis: Any) -> None:
+    plot(pieces, axis, points=[[0, 0], [1, 1], [0.5, 1]], labels=[0, 1, 1])
+    offsets = [c.get_offsets().tolist() for c in axis.collections if not isinstance(c, LineCollection)]
+    assert offsets == [[[0, 0]], [[1, 1], [0.5, 1]]]
+
+
+def test_many_edges_are_drawn_as_pixels_and_few_as_lines(pieces: Partition, axis: Any) -> None:
+    plot(pieces, axis)
+    assert not any(collection.get_rasterized() for collection in axis.collections)
+    many = partition(network_of_many(), None, WINDOW)
+    assert len(many.edges) > 5000
+    plot(many, axis)
+    assert any(collection.get_rasterized() for collection in axis.collections)
+
+
+def network_of_many() -> nn.Module:
+    model = mlp(2, 60, 2, 2, norm="none", seed=0, bias=True)
+    with torch.no_grad():
+        for k in range(2):
+            model.blocks[k].linear.bias.normal_(0, 0.5, generator=torch.Generator().manual_seed(k))
+    return model
+
+
+def test_the_animation_has_a_frame_a_layer_and_one_of_all(pieces: Partition, tmp_path: Path) -> None:
+    from PIL import Image
+
+    shallow = partition(network(depth=1), None, WINDOW)
+    animate([pieces, shallow], tmp_path / "a.gif", names=["one", "other"], points=[[0.0, 0.0]], seconds=0.5)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 4
+        frames, durations = [], []
+        for k in range(4):
+            image.seek(k)
+            durations.append(image.info["duration"])
+            frames.append(np.asarray(image.convert("RGB")).copy())
+    assert durations == [500, 500, 500, 1250]
+    assert all((a != b).any() for a, b in itertools.pairwise(frames))
+
+
+MUST_FAIL: list[tuple[dict[str, Any], str]] = [
+    ({"by": "colour"}, r"by='colour': not known; choose from layer, active, class, depth, layer-regions"),
+    ({"layer": "relu9"}, r"layer 'relu9': not one of the 3 that fold: blocks\.0\.activation, "),
+    ({"layer": 3}, r"layer 3: not one of the 3 that fold"),
+    ({"points": [1.0, 2.0]}, r"points have shape \(m, 2\), in the coordinates of the plane, not \(2,\)"),
+    ({"points": [[1.0, 2.0]], "labels": [1, 2]}, r"1 points need as many labels, not an array of shape \(2,\)"),
+    ({"points": [[1.0, 2.0]], "labels": [0.5]}, r"labels are classes: whole numbers from 0 on"),
+    ({"points": [[1.0, 2.0]], "labels": [-1]}, r"labels are classes: whole numbers from 0 on"),
+    ({"labels": [1]}, r"labels are of points: give points too"),
+]
+
+
+@pytest.mark.parametrize(("keywords", "message"), MUST_FAIL)
+def test_what_cannot_be_drawn_is_told(pieces: Partition, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        plot(pieces, **keywords)
+    assert plt.get_fignums() == []
+
+
+def test_there_are_no_classes_without_logits_and_before_the_end(axis: Any) -> None:
+    images = nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.ReLU(), nn.Unflatten(1, (2, 2)))
+    with pytest.raises(ValueError, match=r"^by='class': the model gives no logits; its output has shape 2×2"):
+        plot(partition(images, None, WINDOW), axis, by="class")
+    with pytest.warns(RuntimeWarning, match="not complete"):
+        part = partition(network(), None, WINDOW, max_regions=40)
+    with pytest.raises(ValueError, match=r"^by='class': the partition was stopped before its last layer"):
+        plot(part, axis, by="class")
+    plot(part, axis)
+    assert len(plot_layers(part, np.array([axis]))) == part.folds_done == 1
+
+
+def test_an_animation_that_cannot_be_made_leaves_nothing(pieces: Partition, tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    with pytest.raises(ValueError, match=r"^nothing to animate: no partition$"):
+        animate([], path)
+    with pytest.raises(ValueError, match=r"^1 names for 2 partitions$"):
+        animate([pieces, pieces], path, names=["a"])
+    with pytest.raises(ValueError, match=r"^seconds=0: how long each layer is shown, positive$"):
+        animate(pieces, path, seconds=0)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        animate(pieces, tmp_path / "no" / "a.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "module", "told"),
+    [
+        ("matplotlib", "figures", "figures need matplotlib: pip install 'normscope[plot]'"),
+        ("PIL", "animation", "animations need Pillow: pip install 'normscope[images]'"),
+    ],
+)
+def test_without_the_extra_the_message_says_what_to_install(
+    missing: str, module: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] == missing:
+            monkeypatch.setitem(sys.modules, name, None)
+    for name in ("figures", "drawing", "animation"):
+        if missing == "matplotlib" or name == module:
+            monkeypatch.delitem(sys.modules, f"normscope.spline.pictures.{name}")
+    with pytest.raises(ImportError, match=re.escape(told)):
+        importlib.import_module(f"normscope.spline.pictures.{module}")

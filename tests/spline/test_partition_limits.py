@@ -1,0 +1,167 @@
+"""Limits, interruption, progress, memory, and what is said of input that makes no sense."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fingerprint import fingerprint
+from normscope.spline import partition, plane_through
+from normscope.spline.cutting import values as values_module
+from spline.test_partition import perceptron
+
+WINDOW = (-1.0, 1.0, -1.0, 1.0)
+
+
+def test_a_limit_keeps_the_folds_that_are_done_and_says_so() -> None:
+    model = perceptron(width=20, depth=3)
+    whole = partition(model, None, WINDOW)
+    first = partition(model[:2], None, WINDOW)
+    limit = len(first) + 1
+    expected = (
+        f"the partition is not complete: fold 2 of 3 (3) makes more than {limit} regions of the {len(first)} before "
+        "it: take a smaller window, or raise max_regions"
+    )
+    with pytest.warns(RuntimeWarning, match=re.escape(expected)):
+        found = partition(model, None, WINDOW, max_regions=limit)
+    assert not found.complete
+    assert found.folds_done == 1
+    assert "not complete: fold 2 of 3" in repr(found)
+    np.testing.assert_array_equal(found.area, first.area)
+    assert found.verify().ok
+    assert partition(model, None, WINDOW, max_regions=len(whole)).complete
+    with pytest.warns(RuntimeWarning, match=f"fold 3 of 3 .* more than {len(whole) - 1} regions"):
+        assert partition(model, None, WINDOW, max_regions=len(whole) - 1).folds_done == 2
+    with pytest.raises(ValueError, match="max_regions must be at least 1, got 0"):
+        partition(model, None, WINDOW, max_regions=0)
+
+
+def test_progress_goes_from_nothing_to_all_folds() -> None:
+    calls: list[tuple[float, float, str]] = []
+    found = partition(perceptron(depth=3), None, WINDOW, progress=lambda *call: calls.append(call))
+    done = [call[0] for call in calls]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, 3)
+    assert {call[1] for call in calls} == {3}
+    assert [fold.layer for fold in found.folds] == list(dict.fromkeys(call[2] for call in calls[:-1]))
+
+
+def interrupt_at(fold: int) -> Any:
+    pressed = []
+
+    def progress(done: float, total: float, what: str) -> None:
+        if done >= fold and not pressed:
+            pressed.append(done)
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interruption_is_raised_or_keeps_what_is_done() -> None:
+    model = perceptron(depth=3)
+    with pytest.raises(KeyboardInterrupt):
+        partition(model, None, WINDOW, progress=interrupt_at(2))
+    with pytest.warns(RuntimeWarning, match=r"not complete: interrupted in fold 3 of 3 \(5\)"):
+        found = partition(model, None, WINDOW, progress=interrupt_at(2), keep_interrupted=True)
+    assert found.folds_done == 2
+    assert found.verify().ok
+
+
+def test_little_memory_computes_again_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = perceptron(width=30, depth=3)
+    whole = partition(model, None, WINDOW)
+    monkeypatch.setattr(values_module, "_PIECE", 2**12)
+    pieces = partition(model, None, WINDOW)
+    monkeypatch.setattr(values_module, "_KEPT", 0)
+    monkeypatch.setattr(values_module.Values.__init__, "__kwdefaults__", {"kept": 0})
+    forgetful = partition(model, None, WINDOW)
+    for found in (pieces, forgetful):
+        assert found.edges[["left", "right", "fold", "unit"]].equals(whole.edges[["left", "right", "fold", "unit"]])
+        np.testing.assert_allclose(found.vertices, whole.vertices, atol=1e-12)
+        assert found.verify().ok
+
+
+def test_the_model_stays_as_it_is() -> None:
+    model = nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 1)).train()
+    before = fingerprint(model)
+    partition(model, None, WINDOW, batch=torch.randn(9, 2, generator=torch.Generator().manual_seed(0)))
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize(
+    ("extent", "message"),
+    [
+        ((0, 0, 0, 1), "the window is empty: xmin = 0 must be below xmax = 0"),
+        ((0, 1, 2, 1), "the window is reversed: ymin = 2 must be below ymax = 1"),
+        ((0, 1, 0), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got (0, 1, 0)"),
+        ((0, float("nan"), 0, 1), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got (0, nan, 0, 1)"),
+        (7, "extent must be four finite numbers (xmin, xmax, ymin, ymax), got 7"),
+    ],
+)
+def test_windows_that_make_no_sense(extent: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        partition(perceptron(), None, extent)
+
+
+@pytest.mark.parametrize(
+    ("plane", "message"),
+    [
+        (torch.zeros(2), "plane must be (origin, u, v), three arrays of the shape of one input, or None"),
+        ((torch.zeros(2), torch.ones(2)), "plane must be (origin, u, v), three arrays of the shape of one input, or"),
+        ((np.zeros(2), np.ones(3), np.ones(2)), "u of the plane has shape (3,), but one input has (2,)"),
+        ((np.zeros(2), np.zeros(2), np.ones(2)), "u of the plane is zero: it takes two directions that are not"),
+        ((np.zeros(2), np.ones(2), -2 * np.ones(2)), "u and v of the plane are parallel: it takes two directions that"),
+        ((np.zeros(2), np.array([1.0, np.inf]), np.ones(2)), "u holds nan or infinity"),
+        ((["a", "b"], np.zeros(2), np.ones(2)), "origin is no array of numbers: list"),
+    ],
+)  # fmt: skip
+def test_planes_that_make_no_sense(plane: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        partition(perceptron(), plane, WINDOW)
+
+
+def test_a_plane_of_another_dimension_names_both() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(2,\), but the model cannot be run"):
+        partition(model, None, WINDOW)
+    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(5,\), but the model cannot be run"):
+        partition(model, (torch.zeros(5), torch.eye(5)[0], torch.eye(5)[1]), WINDOW)
+
+
+def test_planes_through_samples_that_give_none() -> None:
+    a, b = torch.zeros(4), torch.arange(4.0)
+    for samples, message in (
+        ((a, b, 3 * b), "the three samples lie on a line, so they give no plane: take three others"),
+        ((a, a, b), "samples a and b are the same point, so they give no plane: take three others"),
+        ((a, b, a), "samples a and c are the same point, so they give no plane: take three others"),
+        ((a, b, torch.zeros(2, 2)), "the three samples must have one shape, got (2, 2), (4,)"),
+        ((a, b, torch.tensor([0.0, 0.0, torch.nan, 0.0])), "sample c holds nan or infinity"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            plane_through(*samples)
+
+
+def test_a_plane_through_samples_has_their_distances() -> None:
+    generator = np.random.default_rng(0)
+    samples = generator.normal(size=(3, 2, 5)) + 1000
+    (origin, u, v), places = plane_through(*samples)
+    assert u.norm() == pytest.approx(1, abs=1e-15)
+    assert v.norm() == pytest.approx(1, abs=1e-15)
+    assert (u * v).sum() == pytest.approx(0, abs=1e-15)
+    np.testing.assert_array_equal(origin, samples[0])
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert np.linalg.norm(places[i] - places[j]) == pytest.approx(
+            np.linalg.norm(samples[i] - samples[j]), rel=1e-12
+        )
+
+
+def test_a_plane_through_samples_that_are_nearly_on_a_line_is_orthogonal() -> None:
+    generator = np.random.default_rng(1)
+    b, off = generator.normal(size=(2, 50))
+    (_, u, v), _ = plane_through(np.zeros(50), b, 2 * b + 1e-9 * off)
+    assert abs(float((u * v).sum())) < 1e-14

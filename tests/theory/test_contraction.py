@@ -1,0 +1,82 @@
+"""Layers that shrink every batch: found by a bound, and confirmed by batches that go through them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from normscope.theory import GramMap, activation, transitions
+from normscope.theory.activations.numeric_kernel import NumericActivation
+from normscope.theory.groups.contraction import takes_all_to_zero
+from normscope.theory.groups.group_map import GroupMap
+
+NUMERIC = ("tanh", "sigmoid", "softplus", "gelu", "silu", "elu")
+
+
+def layer(phi: object, weight_variance: float = 1.0, *, recenter: bool = True) -> GroupMap:
+    return GroupMap(recenter, False, activation(phi), weight_variance=weight_variance)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [*NUMERIC, "sin"])
+def test_with_weights_of_variance_one_every_batch_goes_to_zero(name: str) -> None:
+    assert takes_all_to_zero(layer(name))
+    for n in (2, 8, 32, 10**6):
+        assert GramMap(True, False, name).fixed_points(n) == []
+    assert transitions(True, False, name) == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-3, 3), name=st.sampled_from(("tanh", "gelu", "softplus")))
+def test_and_the_recentered_variance_of_a_batch_shrinks(seed: int, scale: float, name: str) -> None:
+    points = np.random.default_rng(seed).standard_normal((4, 3)) * 10**scale
+    centre = np.eye(4) - 1 / 4
+    before = centre @ points @ points.T @ centre
+    after = centre @ GramMap(True, False, name)(points @ points.T) @ centre
+    assert np.trace(after) < np.trace(before)
+
+
+@pytest.mark.parametrize(
+    ("phi", "weight_variance"),
+    [
+        ("tanh", 1.1),  # grows near 0
+        ("erf", 1.0),  # slope 2/√π at 0
+        ("sigmoid", 16.5),
+        (lambda x: np.maximum(x, 0.0), 1.1),
+        (lambda x: x, 1.0),  # every batch stays
+        (lambda x: np.abs(x), 1.0),  # no rounding of ℓ decides
+        (np.sign, 0.01),  # infinitely steep at 0
+        (lambda x: x + np.where(np.abs(x - 3) < 0.1, 0.5, 0.0), 1.0),  # at one place only
+    ],
+)
+def test_where_the_bound_does_not_hold_nothing_is_said(phi: object, weight_variance: float) -> None:
+    assert not takes_all_to_zero(layer(phi, weight_variance))
+
+
+def test_nor_without_recentering_or_where_the_scale_is_free() -> None:
+    assert not takes_all_to_zero(layer("tanh", recenter=False))
+    assert not takes_all_to_zero(GroupMap(True, False, activation("relu"), weight_variance=0.1))
+    assert not takes_all_to_zero(GroupMap(True, True, activation("step")))
+
+
+@pytest.mark.parametrize("name", NUMERIC)
+def test_the_second_moment_over_one_variable_is_that_over_two(name: str) -> None:
+    phi = activation(name)
+    variances = np.array([[0.0, 1e-8, 0.01], [1.0, 40.0, 1e6]])
+    np.testing.assert_allclose(phi.second_moment(variances), phi.kernel(variances, variances, variances), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["erf", "sin", "relu", "step"])
+def test_and_that_of_the_closed_form(name: str) -> None:
+    exact = activation(name)
+    numeric = NumericActivation(exact, "twin")
+    variances = np.geomspace(1e-6, 30.0, 15)
+    np.testing.assert_allclose(numeric.second_moment(variances), exact.second_moment(variances), rtol=1e-10)
+
+
+def test_a_moment_that_does_not_exist_says_so() -> None:
+    steep = NumericActivation(lambda x: np.exp(x**2 / 3000), "steep")
+    assert np.isfinite(steep.second_moment(10.0))
+    with pytest.raises(ValueError, match="grows too fast for Gaussian input of variance 2000"):
+        steep.second_moment(np.array([1.0, 2000.0]))
