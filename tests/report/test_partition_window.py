@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -31,7 +32,7 @@ def cut(model: nn.Module, extent: Extent, limit: int) -> Partition:
 
 def test_a_window_around_all_samples_where_that_can_be_drawn() -> None:
     model = network(8)
-    extent, told = that_can_be_drawn(POINTS, lambda window: cut(model, window, 10_000), 10_000)
+    extent, told, _ = that_can_be_drawn(POINTS, lambda window: cut(model, window, 10_000), 10_000)
     assert extent == around(POINTS)
     assert told == "in a window"
 
@@ -39,11 +40,21 @@ def test_a_window_around_all_samples_where_that_can_be_drawn() -> None:
 def test_else_a_part_at_the_first_that_is_complete_and_shows_something() -> None:
     model, limit = network(60), 2000
     assert not cut(model, around(POINTS), limit).complete
-    extent, told = that_can_be_drawn(POINTS, lambda window: cut(model, window, limit), limit)
+    extent, told, ready = that_can_be_drawn(POINTS, lambda window: cut(model, window, limit), limit)
     found = cut(model, extent, limit)
+    assert ready is not None
+    assert (ready.extent, len(ready)) == (found.extent, len(found))
     assert found.complete
     assert limit / 16 < len(found) <= limit
     assert extent[0] == -extent[1]
     whole = around(POINTS)
     assert extent[1] < (whole[1] - whole[0]) / 2
     assert "times smaller than one that holds all three" in told
+
+
+def test_an_interruption_while_looking_is_no_limit() -> None:
+    def interrupted(window: Extent) -> Partition:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        that_can_be_drawn(POINTS, interrupted, 100)

@@ -18,6 +18,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
+from PIL import Image
 from torch import nn
 
 from normscope.models import mlp
@@ -282,3 +283,25 @@ def test_without_the_extra_the_message_says_what_to_install(
             monkeypatch.delitem(sys.modules, f"normscope.spline.pictures.{name}")
     with pytest.raises(ImportError, match=re.escape(told)):
         importlib.import_module(f"normscope.spline.pictures.{module}")
+
+
+def test_the_animation_of_what_is_not_complete_stops_at_the_layers_that_are_done(tmp_path: Path) -> None:
+    first = len(partition(_deep()[:2], None, (-2, 2, -2, 2)))
+    with pytest.warns(RuntimeWarning, match="not complete"):
+        stopped = partition(_deep(), None, (-2, 2, -2, 2), max_regions=first + 1)
+    assert 0 < stopped.folds_done < len(stopped.folds)
+    animate(stopped, tmp_path / "stopped.gif")
+    with Image.open(tmp_path / "stopped.gif") as image:
+        assert image.n_frames == stopped.folds_done + 1
+
+
+def test_without_a_fold_there_is_no_panel_but_one_frame(tmp_path: Path) -> None:
+    flat = partition(nn.Linear(2, 2), None, (-1, 1, -1, 1))
+    with pytest.raises(ValueError, match="no layer of this partition folds the window"):
+        plot_layers(flat)
+    animate(flat, tmp_path / "flat.gif")
+
+
+def _deep() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(*[part for _ in range(4) for part in (nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))])

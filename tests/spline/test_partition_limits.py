@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fingerprint import fingerprint
-from normscope.spline import partition, plane_through
+from normscope.spline import partition, plane_through, read
 from normscope.spline.cutting import values as values_module
 from spline.test_partition import perceptron
 
@@ -24,8 +24,8 @@ def test_a_limit_keeps_the_folds_that_are_done_and_says_so() -> None:
     first = partition(model[:2], None, WINDOW)
     limit = len(first) + 1
     expected = (
-        f"the partition is not complete: fold 2 of 3 (3) makes more than {limit} regions of the {len(first)} before "
-        "it: take a smaller window, or raise max_regions"
+        f"the partition is not complete: fold 2 of 3 (layer '3') would make more than {limit} regions of "
+        f"{len(first)}: take a smaller window, or raise max_regions"
     )
     with pytest.warns(RuntimeWarning, match=re.escape(expected)):
         found = partition(model, None, WINDOW, max_regions=limit)
@@ -66,7 +66,7 @@ def test_an_interruption_is_raised_or_keeps_what_is_done() -> None:
     model = perceptron(depth=3)
     with pytest.raises(KeyboardInterrupt):
         partition(model, None, WINDOW, progress=interrupt_at(2))
-    with pytest.warns(RuntimeWarning, match=r"not complete: interrupted in fold 3 of 3 \(5\)"):
+    with pytest.warns(RuntimeWarning, match=r"not complete: interrupted in fold 3 of 3 \(layer '5'\)"):
         found = partition(model, None, WINDOW, progress=interrupt_at(2), keep_interrupted=True)
     assert found.folds_done == 2
     assert found.verify().ok
@@ -127,9 +127,9 @@ def test_planes_that_make_no_sense(plane: Any, message: str) -> None:
 
 def test_a_plane_of_another_dimension_names_both() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
-    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(2,\), but the model cannot be run"):
+    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(2,\), and the model cannot take"):
         partition(model, None, WINDOW)
-    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(5,\), but the model cannot be run"):
+    with pytest.raises(ValueError, match=r"the plane is one of inputs of shape \(5,\), and the model cannot take"):
         partition(model, (torch.zeros(5), torch.eye(5)[0], torch.eye(5)[1]), WINDOW)
 
 
@@ -165,3 +165,9 @@ def test_a_plane_through_samples_that_are_nearly_on_a_line_is_orthogonal() -> No
     b, off = generator.normal(size=(2, 50))
     (_, u, v), _ = plane_through(np.zeros(50), b, 2 * b + 1e-9 * off)
     assert abs(float((u * v).sum())) < 1e-14
+
+
+def test_a_program_has_its_statistics_already() -> None:
+    program = read(nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU()), (2,))
+    with pytest.raises(ValueError, match=r"a program has its statistics already; give the batch to spline\.read"):
+        partition(program, None, WINDOW, batch=torch.randn(8, 2))

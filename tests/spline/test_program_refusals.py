@@ -183,3 +183,9 @@ def test_wrong_arguments(model: Any, sample: Any, message: str) -> None:
 def test_wrong_batches(batch: Any, message: str) -> None:
     with pytest.raises(LoadingError, match=message):
         read(models.mlp(6, 5, 2), (6,), batch=batch)
+
+
+def test_an_output_that_torch_did_not_compute() -> None:
+    model = written(lambda m, x: torch.from_numpy(2 * x.detach().numpy()))()
+    with pytest.raises(ValueError, match="was not computed from its input by operations of torch"):
+        read(model, (2,))

@@ -65,19 +65,24 @@ def write_figure(partitioned: Partitioned, path: str | os.PathLike[str], by: str
     columns, rows = (max(1, deepest), len(panels)) if grid else (len(panels), 1)
     size = _SIZE if grid else 1.6 * _SIZE
     with rc_context({"svg.hashsalt": "normscope", "axes.titlesize": "small"}):
-        figure = Figure(figsize=(size * columns, size * rows + 0.3), layout="constrained", dpi=_DPI)
+        figure = Figure(figsize=(size * columns, size * rows + 0.6), layout="constrained", dpi=_DPI)
         axes = figure.subplots(rows, columns, squeeze=False)
         for k, panel in enumerate(panels):
             name = one_line(panel.name, 40).replace("$", r"\$")
             if grid:
                 done = panel.partition.folds_done
                 plot_layers(panel.partition, axes[k][:done], points=panel.points, labels=panel.labels)
-                for spare in axes[k][done:]:
+                if not done:
+                    plot(panel.partition, axes[k][0], legend=False, points=panel.points, labels=panel.labels)
+                    axes[k][0].set_title("no fold", fontsize="small")
+                for spare in axes[k][max(1, done) :]:
                     spare.remove()
-                axes[k][0].set_ylabel(name, fontweight="bold")
+                axes[k][0].set_ylabel(name if panel.partition.complete else f"{name} (not complete)", fontweight="bold")
                 continue
             axis = axes[0][k]
             kind: Any = "layer" if by == "layers" else by  # `require_figures` checks it
+            if kind == "class" and not panel.partition.complete:
+                kind = "active"  # its outputs are not affine on the regions that are there
             last = k == len(panels) - 1
             plot(panel.partition, axis, by=kind, legend=last, points=panel.points, labels=panel.labels)
             axis.set_title(f"{name}: {len(panel.partition.area):,} regions")
@@ -85,7 +90,7 @@ def write_figure(partitioned: Partitioned, path: str | os.PathLike[str], by: str
         ending = Path(path).suffix.lower()[1:]
         with written_whole(path) as file:
             metadata = {"Date": None} if ending == "svg" else {"CreationDate": None} if ending == "pdf" else {}
-            figure.savefig(file, format=ending, metadata=metadata)
+            figure.savefig(file, format=ending, metadata=metadata, bbox_inches="tight")
 
 
 def write_animation(partitioned: Partitioned, path: str | os.PathLike[str]) -> None:

@@ -43,8 +43,11 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
     shown = labels if settings.samples is None or labels is None else labels[list(settings.samples)]
     mean = inputs.double().mean(0).reshape(2).numpy() if settings.samples is None else None
 
-    def cut(model: nn.Module, extent: Extent, tick: Progress) -> Partition:
-        return _partition(model, plane, extent, inputs if by_batch else None, settings.max_regions, tick)
+    def cut(model: nn.Module, extent: Extent, tick: Progress, keep_interrupted: bool = True) -> Partition:
+        batch = inputs if by_batch else None
+        return _partition(model, plane, extent, batch, settings.max_regions, tick, keep_interrupted)
+
+    ready: Partition | None = None
 
     if settings.extent is not None:
         extent = settings.extent
@@ -52,8 +55,10 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
         extent = around(points)
     else:
         looking = partial(report, 0, len(networks), "looking for a window")
-        extent, window = that_can_be_drawn(
-            points, lambda window: cut(networks[0][1], window, lambda *_: looking()), settings.max_regions
+        extent, window, ready = that_can_be_drawn(
+            points,
+            lambda window: cut(networks[0][1], window, lambda *_: looking(), keep_interrupted=False),
+            settings.max_regions,
         )
         place = f"{place}, {window}"
     panels: list[Panel] = []
@@ -65,7 +70,7 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
             report(index + done / max(total, 1), len(networks), one_line(f"{name}: {what}", 80))
 
         try:
-            found = cut(model, extent, tick)
+            found = ready if index == 0 and ready is not None else cut(model, extent, tick)
         except KeyboardInterrupt:
             if not panels:
                 raise
@@ -81,9 +86,17 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
     if any(normalized(model) for _, model in networks):
         whose = f"of the {len(inputs)} samples" if by_batch else "that they hold (running statistics)"
         statistics = f"Batch norms use the statistics {whose}"
+        if not by_batch and all(map(_untrained, (model for _, model in networks))):
+            statistics += "; these are the initial ones, which do nothing: --statistics batch takes the data's"
     return Partitioned(
         tuple(panels), described(settings), told, place, statistics, settings.model is None, _together(stopped)
     )  # fmt: skip
+
+
+def _untrained(model: nn.Module) -> bool:
+    """Whether no batch norm has seen a batch."""
+    counts = [buffer for name, buffer in model.named_buffers() if name.endswith("num_batches_tracked")]
+    return all(not int(count) for count in counts)
 
 
 def _data(settings: PartitionSettings) -> tuple[Tensor, NDArray[np.int64] | None, str]:
@@ -134,12 +147,13 @@ def _partition(
     batch: Tensor | None,
     limit: int,
     tick: Progress,
+    keep_interrupted: bool,
 ) -> Partition:
     with warnings.catch_warnings():
         # what is not complete is told on the page, in the terminal and by the exit code
         warnings.filterwarnings("ignore", message="the partition is not complete", category=RuntimeWarning)
         return partition(
-            model, plane, extent, batch=batch, max_regions=limit, progress=tick, keep_interrupted=True
+            model, plane, extent, batch=batch, max_regions=limit, progress=tick, keep_interrupted=keep_interrupted
         )  # fmt: skip
 
 

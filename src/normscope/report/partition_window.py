@@ -27,8 +27,8 @@ def around(points: NDArray[np.float64]) -> Extent:
     return _square(x, y, half)
 
 
-def that_can_be_drawn(points: NDArray[np.float64], cut: Cut, limit: int) -> tuple[Extent, str]:
-    """The window around the three samples, or a smaller one at the first, and one line on it.
+def that_can_be_drawn(points: NDArray[np.float64], cut: Cut, limit: int) -> tuple[Extent, str, Partition | None]:
+    """The window around the three samples, or a smaller one at the first; one line on it; its partition, if made.
 
     The number of regions grows at most about with the area of a window. So windows around the first sample grow, each
     by what the one before allows, until they have some regions or hold all samples.
@@ -41,25 +41,28 @@ def that_can_be_drawn(points: NDArray[np.float64], cut: Cut, limit: int) -> tupl
     whole = around(points)
     side = (whole[1] - whole[0]) / 2
     goal = max(1, min(limit // 4, _GOAL))
-    half, best = side * _FIRST, side * _FIRST
+    half, best, ready = side * _FIRST, side * _FIRST, None
     while half < side:
         found = cut(_square(float(points[0, 0]), float(points[0, 1]), half))
         if not found.complete:
             break
-        best = half
+        best, ready = half, found
         if len(found) * (side / half) ** 2 <= limit:
-            return whole, "in a window"
+            return whole, "in a window", None
         factor = min(_FACTOR, math.sqrt(goal / len(found)))
         if factor < math.sqrt(2):
             break
         half *= factor
     else:
-        return whole, "in a window"
+        return whole, "in a window", None
+    window = _square(float(points[0, 0]), float(points[0, 1]), best)
     share = f"{side / best:.2g}" if side / best < 100 else f"{float(f'{side / best:.1g}'):.0f}"
-    return _square(float(points[0, 0]), float(points[0, 1]), best), (
-        f"in a window at the first of them, {share} times smaller than one that holds all three, which has too many "
-        "regions (--extent takes another one)"
+    corners = ", ".join(f"({x:.3g}, {y:.3g})" for x, y in points)
+    told = (
+        f"in a window at the first of them, {share} times smaller than one that holds all three, {corners}: that one "
+        "would have far more regions than --max-regions (--extent takes another one)"
     )
+    return window, told, ready
 
 
 def _square(x: float, y: float, half: float) -> Extent:

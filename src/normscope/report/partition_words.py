@@ -20,7 +20,14 @@ def title(partitioned: Partitioned) -> str:
 
 def facts_of(facts: Facts) -> str:
     """The picture in one line."""
-    done = "" if facts.complete else f", the first {len(facts.layers)} layers only"
+    layers = len(facts.layers)
+    done = (
+        ""
+        if facts.complete
+        else f", the first {_counted(layers, 'layer')} only"
+        if layers
+        else ", not cut by any layer yet"
+    )
     return f"{_counted(facts.regions, 'region')}{done}"
 
 

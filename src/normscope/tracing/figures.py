@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.loading import one_line
+from normscope.system import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 from normscope.tracing.lookup import finite_rows, matching_rows, numbers, numeric_columns, own_columns
 from normscope.tracing.printing import elided, headline
 
@@ -27,11 +28,9 @@ DEFAULT = ("std", "cos_mean", "effective_rank", "odd_score", "grad_norm")
 # of known range, drawn on all of it: figures can be laid side by side, and small wiggles look small
 _UNIT = ("dead_fraction", "odd_score", "grad_coherence", "grad_shared", "cos_mean", "odd_cosine", "cluster_cosine")
 # Okabe and Ito's colours, told apart with any colour vision; the marker says it once more
-_STYLES = (
-    ("#0072B2", "o"), ("#E69F00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"), ("#000000", "P"),
-)  # fmt: skip
+_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"), (SKY, "v"), (BLACK, "P"))
 _OTHER = ("#888888", "x")
-_ALARM = "#D55E00"
+_ALARM = VERMILLION
 _NAMES = 30  # layer names along the axis, at most
 _NAME_WIDTH = 28
 _WIDTH, _HEIGHT, _NAMES_HEIGHT = 8.0, 2.2, 1.4  # inches: of the figure, of one of several panels, of names below

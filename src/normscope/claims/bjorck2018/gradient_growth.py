@@ -121,6 +121,7 @@ GROWTH: Final = Claim(
         parts=3,
         judge=_judge,
     ),
+    revised="Sizes alone, to fit the time: 64 images in place of 128 at full scale.",
     measure=_measure,
     figure=_draw,
     sizes={

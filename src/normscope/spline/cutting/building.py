@@ -62,6 +62,8 @@ def partition(
     if max_regions < 1:
         raise ValueError(f"max_regions must be at least 1, got {max_regions}")
     if isinstance(model, Program):
+        if batch is not None:
+            raise ValueError("batch: a program has its statistics already; give the batch to spline.read")
         program, slice_ = model, read_plane(plane, model.input_shape)
     else:
         slice_ = read_plane(plane, None)
@@ -93,7 +95,10 @@ def _read(model: nn.Module, shape: tuple[int, ...], batch: Tensor | None) -> Pro
     except LoadingError as error:
         if "cannot be run" not in str(error):
             raise
-        raise LoadingError(f"the plane is one of inputs of shape {shape}, but {error}") from error
+        what = f"the plane is one of inputs of shape {shape}"
+        raise LoadingError(
+            f"{what}, and the model cannot take such: give a plane of the shape of one input ({error})"
+        ) from error
 
 
 def _ticker(progress: Progress | None, done: int, total: int, fold: Fold) -> Callable[[float], None]:
@@ -106,7 +111,7 @@ def _ticker(progress: Progress | None, done: int, total: int, fold: Fold) -> Cal
 
 def _limit_note(folded: Folded, folds: tuple[Fold, ...], limit: int) -> str:
     return (
-        f"{_place(folded, folds)} makes more than {limit} regions of the {folded.complex.faces} before it: "
+        f"{_place(folded, folds)} would make more than {limit} regions of {folded.complex.faces}: "
         "take a smaller window, or raise max_regions"
     )
 
@@ -114,4 +119,4 @@ def _limit_note(folded: Folded, folds: tuple[Fold, ...], limit: int) -> str:
 def _place(folded: Folded, folds: tuple[Fold, ...]) -> str:
     """The fold that comes next, in words."""
     done = len(folded.tolerances)
-    return f"fold {done + 1} of {len(folds)} ({folds[done].layer})" if done < len(folds) else "the end"
+    return f"fold {done + 1} of {len(folds)} (layer {folds[done].layer!r})" if done < len(folds) else "the end"

@@ -55,19 +55,23 @@ def animate(
         raise ValueError(f"{len(names)} names for {len(several)} partitions")
     if not 0 < seconds < 1000:
         raise ValueError(f"seconds={seconds}: how long each layer is shown, positive")
-    deepest = max(len(partition.folds) for partition in several)
+    deepest = max(1, *(partition.folds_done for partition in several))
+    whole = all(partition.complete for partition in several)
     frames = []
     for step in range(deepest + 1):
         figure = Figure(figsize=(3.6 * len(several), 4.0), dpi=_DPI, layout="constrained")
         canvas = FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(several), squeeze=False)[0]
         for k, (partition, axis) in enumerate(zip(several, axes, strict=True)):
-            last = min(step, len(partition.folds) - 1)
-            plot(partition, axis, layer=last if step < deepest else None, points=points, labels=labels, legend=False)
-            count = int(merged_regions(partition, last).max()) + 1
+            last = min(step, partition.folds_done - 1)
+            single = last if step < deepest and last >= 0 else None
+            plot(partition, axis, layer=single, points=points, labels=labels, legend=False)
+            count = int(merged_regions(partition, last).max()) + 1 if last >= 0 else len(partition)
             name = f"{names[k]}: " if names else ""
             axis.set_title(f"{name}{count:,} region{'' if count == 1 else 's'}", fontsize="small")
-        told = "all layers" if step == deepest else f"layer {step + 1} of {deepest}"
+        total = max(len(partition.folds) for partition in several)
+        ending = "all layers" if whole else f"the first {deepest} of {total} layers"
+        told = ending if step == deepest else f"layer {step + 1} of {total}"
         figure.suptitle(told, fontsize="medium")
         canvas.draw()
         width, height = canvas.get_width_height()

@@ -130,6 +130,8 @@ def plot_layers(
         ValueError: another number of axes, or as `plot`.
     """
     count = partition.folds_done
+    if not count and axes is None:
+        raise ValueError("no layer of this partition folds the window: there is no panel to draw")
     panels = list(_new_axes(count)) if axes is None else list(np.ravel(np.asarray(axes, dtype=object)))
     if len(panels) != count:
         raise ValueError(f"{count} layers need as many axes, not {len(panels)}")

@@ -77,8 +77,13 @@ class Subject:
             finally:
                 if recorder.refusal is not None:  # whatever the model's own code made of it
                     raise recorder.refusal
-        recorder.recording.output = recorder.number_of(output)
-        return recorder.recording
+        recording, number = recorder.recording, recorder.number_of(output)
+        if number not in recording.computed and output.shape[:1] == (samples,):
+            raise LoadingError(
+                "what the model puts out was not computed from its input by operations of torch (numpy, or .data?)"
+            )
+        recording.output = number
+        return recording
 
     def _called(self, points: Tensor) -> Tensor:
         try:
