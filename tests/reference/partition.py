@@ -48,7 +48,7 @@ def area(polygon: list[Point]) -> Fraction:
 
 def inside(polygon: list[Point]) -> tuple[float, float]:
     """The mean of the vertices."""
-    return tuple(float(sum(axis) / len(polygon)) for axis in zip(*polygon, strict=True))  # type: ignore[return-value]
+    return tuple(float(sum(axis) / len(polygon)) for axis in zip(*polygon, strict=True))  # type: ignore[return-value]  # two axes
 
 
 def _linear(piece: Piece, layer: Layer) -> Piece:
@@ -106,7 +106,7 @@ def _pooled(piece: Piece, size: int) -> list[Piece]:
 def _where_largest(polygon: list[Point], candidate: Affine, window: list[Affine]) -> list[Point]:
     for other in window:
         if other != candidate:
-            polygon = _clipped(polygon, tuple(p - q for p, q in zip(candidate, other, strict=True)))  # type: ignore[arg-type]
+            polygon = _clipped(polygon, tuple(p - q for p, q in zip(candidate, other, strict=True)))  # type: ignore[arg-type]  # three numbers
     return polygon
 
 

@@ -16,7 +16,7 @@ NUMERIC = ("tanh", "sigmoid", "softplus", "gelu", "silu", "elu")
 
 
 def layer(phi: object, weight_variance: float = 1.0, *, recenter: bool = True) -> GroupMap:
-    return GroupMap(recenter, False, activation(phi), weight_variance=weight_variance)  # type: ignore[arg-type]
+    return GroupMap(recenter, False, activation(phi), weight_variance=weight_variance)  # type: ignore[arg-type]  # names
 
 
 @pytest.mark.parametrize("name", [*NUMERIC, "sin"])

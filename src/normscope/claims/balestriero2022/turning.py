@@ -93,7 +93,7 @@ def _layer(layers: nn.Module, batch: torch.Tensor, number: int) -> Array:
     """γ w/σ of the units of layer 1, by its statistics on the batch; (units, 2)."""
     weight = layers.get_parameter(f"blocks.{number}.linear.weight").detach()
     norm = layers.get_submodule(f"blocks.{number}.norm")
-    deviation = ((batch @ weight.T).var(0, correction=0) + norm.eps).sqrt()  # type: ignore[operator]
+    deviation = ((batch @ weight.T).var(0, correction=0) + norm.eps).sqrt()  # type: ignore[operator]  # a module's attributes
     gain = layers.get_parameter(f"blocks.{number}.norm.weight").detach()
     return np.asarray((weight * (gain / deviation)[:, None]).numpy())
 
@@ -105,7 +105,7 @@ def _deviation(layers: nn.Module, batch: torch.Tensor) -> Array:
     with torch.no_grad():
         layers.train()(batch)
     handle.remove()
-    eps = float(layers.get_submodule("blocks.1.norm").eps)  # type: ignore[arg-type]
+    eps = float(layers.get_submodule("blocks.1.norm").eps)  # type: ignore[arg-type]  # a number
     return np.asarray((seen[0].var(0, correction=0) + eps).sqrt().numpy())
 
 
