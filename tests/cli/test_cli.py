@@ -114,7 +114,7 @@ def test_a_path_that_the_system_refuses_is_told(command: Any, tmp_path: Path) ->
 def test_memory_that_ends_on_the_way_is_told(tmp_path: Path) -> None:
     """Less than the system says is free: the allocator's own error, in one line."""
     script = (
-        "import resource, normscope.report, normscope.report.memory as memory\n"
+        "import resource, normscope.report, normscope.report.study.memory as memory\n"
         "memory.free_bytes = lambda: None\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))\n"
         "from normscope.cli import main; main()"
@@ -192,7 +192,7 @@ def test_without_a_command_the_help_is_shown() -> None:
 DEEP = ["--model", "mlp", "--norm", "none", "--depth", "400"]
 AT_WORK = """
 import pathlib, sys
-import normscope.report.study as study
+import normscope.report.study.run as study
 trace, started = study.trace, pathlib.Path(sys.argv.pop())
 def telling(*arguments, **keywords):
     started.touch()

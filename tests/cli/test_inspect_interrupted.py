@@ -137,7 +137,7 @@ def test_nothing_is_imported_where_ctrl_c_is_an_exception() -> None:
         "import sys\n"
         "import normscope.cli.inspect as command\n"
         "def failing(*_, **__):\n"
-        "    print('normscope.report.inspection_run' in sys.modules, 'torch' in sys.modules)\n"
+        "    print('normscope.report.inspection.run' in sys.modules, 'torch' in sys.modules)\n"
         "    raise SystemExit\n"
         "command.failing = failing\n"
         "command.inspect('nets.py:deep')\n"

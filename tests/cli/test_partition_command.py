@@ -150,7 +150,7 @@ def test_a_limit_leaves_what_is_done_with_exit_code_1(partition: Any, tmp_path: 
 
 
 def test_ctrl_c_keeps_what_is_done(partition: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from normscope.report import partition_run
+    from normscope.report.partition import run as partition_run
 
     calls = 0
     real = partition_run.partition

@@ -7,8 +7,9 @@ import math
 
 import pytest
 
-from normscope.report import captions
-from normscope.report.summary import Expected, Summary
+from normscope.report.study import captions
+from normscope.report.study.summary import Expected, Summary
+from normscope.report.writing import cosine, number
 
 LABELS = [0, 1, 2, 3, 4, 5, 6, 7]
 PLAIN = Summary(
@@ -58,12 +59,12 @@ FOUR = dataclasses.replace(TWO, odd=(5, 2, 1, 3))
     ],
 )  # fmt: skip
 def test_numbers_read_well(value: float, text: str) -> None:
-    assert captions.number(value) == text
+    assert number(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.999, "1.00"), (-0.001, "0.00"), (-0.25, "−0.25"), (math.nan, "–")])
 def test_cosines_read_well(value: float, text: str) -> None:
-    assert captions.cosine(value) == text
+    assert cosine(value) == text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from normscope.report import InspectionError, standouts, trouble
-from normscope.report.layer_table import layer_table
+from normscope.report.inspection.layer_table import layer_table
 from normscope.report.writing import elide, form, short_path, sparkline
 from normscope.tracing import Trace
 

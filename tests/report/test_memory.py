@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from normscope.report import Settings, ensure_fits, memory, run_study
+from normscope.report import Settings, ensure_fits, run_study
+from normscope.report.study import memory
 
 
 def test_a_study_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from normscope import measure
 from normscope.report import Inspected, Network, inspected_numbers, render_trace, standouts, terminal_lines
-from normscope.report.output_gradients import output_meanings, output_rows
+from normscope.report.inspection.output_gradients import output_meanings, output_rows
 from normscope.tracing import Trace
 
 Made = Callable[..., Trace]

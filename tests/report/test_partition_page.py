@@ -24,8 +24,8 @@ from normscope.report import (
     render_partition,
     run_partition,
 )
-from normscope.report.partition_payload import pack, partition_payload
-from normscope.report.partition_words import sentences
+from normscope.report.partition.payload import pack, partition_payload
+from normscope.report.partition.words import sentences
 from reference.browser import SIZES, assert_quiet, needs_browser, opened, wait
 
 EVIL = "</script><img src=x onerror=document.title='evil'>"

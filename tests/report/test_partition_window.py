@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from normscope.report.partition_window import Extent, around, that_can_be_drawn
+from normscope.report.partition.window import Extent, around, that_can_be_drawn
 from normscope.spline import Partition, partition
 
 POINTS = np.array([(0.0, 0.0), (3.0, 0.0), (1.0, 2.0)])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from normscope.report import Settings, Study, payload, run_study, summarize
+from normscope.report import Settings, Study, run_study, summarize
+from normscope.report.study import payload
 
 
 def unpack(packed: str, stops: int, samples: int) -> np.ndarray:

@@ -12,9 +12,9 @@ import torch
 
 import normscope as ns
 from normscope.report import Run, SettingError, Settings, Study, numbers, run_study, summarize
-from normscope.report import study as study_module
 from normscope.report.grouping import Grouping
-from normscope.report.summary import expectations
+from normscope.report.study import run as study_module
+from normscope.report.study.summary import expectations
 
 
 def test_every_model_and_norm_runs_on_the_same_batch(study: Study) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from normscope.report import render_trace
-from normscope.report.trace_payload import shown_samples, trace_payload
+from normscope.report.inspection.payload import shown_samples, trace_payload
 from normscope.tracing import Trace
 
 Made = Callable[..., Trace]

@@ -1,18 +1,45 @@
-"""Numbers, names and lines through depth in the characters of a terminal."""
+"""Numbers, names, lists and lines through depth as text, in sentences and in the characters of a terminal."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 
-from normscope.report.quantities import Form
+Form = Literal["number", "cosine", "percent", "index"]
 
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+def number(value: float) -> str:
+    """Three significant digits; powers of ten where they are shorter; a dash where there is no number."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    # the form follows the rounded number: 999.7 is a thousand, 0.00996 a hundredth
+    if float(f"{abs(value):.1e}") >= 1e-2 and float(f"{abs(value):.3g}") < 1000:
+        return f"{value:#.3g}".rstrip(".").replace("-", "−")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    power = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}·10{power}".replace("-", "−")
+
+
+def cosine(value: float) -> str:
+    """A cosine to two decimals."""
+    return "–" if math.isnan(value) else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def joined(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def form(value: Any, kind: Form) -> str:

@@ -1,0 +1,1 @@
+"""Verdicts: as text for the terminal, as a section of a page."""

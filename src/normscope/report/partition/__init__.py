@@ -1,0 +1,1 @@
+"""Pictures of partitions: settings in; a page, figures, an animation and numbers out."""
