@@ -10,7 +10,7 @@ import pandas as pd
 
 from normscope.claims.axes import LINES
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
-from normscope.claims.bjorck2018.setting import LABELS, PAPER, PLOT_LAYERS, PLOTTED_LOG_STD, layer_at
+from normscope.claims.bjorck2018.setting import LABELS, MORE_NETWORKS, PAPER, PLOT_LAYERS, PLOTTED_LOG_STD, layer_at
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_most, within
@@ -103,6 +103,7 @@ CHANNELS: Final = Claim(
         parts=3,
         judge=_judge,
     ),
+    revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
     figure=_draw,

@@ -121,13 +121,14 @@ GROWTH: Final = Claim(
         parts=3,
         judge=_judge,
     ),
-    revised="Sizes alone, to fit the time: 64 images in place of 128 at full scale.",
+    revised="Sizes alone, at full scale: 64 images in place of 128, to fit the time; 40 networks in place of 8, whose "
+    "intervals held the limits.",
     measure=_measure,
     figure=_draw,
     sizes={
         "quick": {"depth": 110, "size": 8, "images": 64, "networks": 8},
-        "full": {"depth": 110, "size": 16, "images": 64, "networks": 8},
+        "full": {"depth": 110, "size": 16, "images": 64, "networks": 40},
         "paper": {"depth": 110, "size": 32, "images": 128, "networks": 8},
     },
-    seconds={"quick": 9, "full": 35, "paper": 220},
+    seconds={"quick": 9, "full": 60, "paper": 220},
 )

@@ -11,6 +11,7 @@ from normscope.claims.axes import LINES
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import (
     LABELS,
+    MORE_NETWORKS,
     PAPER,
     PRINTED_RATIO,
     TABLE_LAYERS,
@@ -101,6 +102,7 @@ NORMALIZED: Final = Claim(
         parts=3,
         judge=_judge_normalized,
     ),
+    revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
     figure=_draw,
@@ -124,6 +126,7 @@ UNNORMALIZED: Final = Claim(
         parts=3,
         judge=_judge_unnormalized,
     ),
+    revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
     sizes=SIZES,

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
-from normscope.claims.bjorck2018.setting import LABELS, MIDDLE, PAPER, layer_at
+from normscope.claims.bjorck2018.setting import LABELS, MIDDLE, MORE_NETWORKS, PAPER, layer_at
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most
@@ -125,6 +125,7 @@ CLASSES: Final = Claim(
         parts=2,
         judge=_judge_classes,
     ),
+    revised=MORE_NETWORKS,
     measure=_measure_classes,
     observation=INITIALIZATION,
     figure=_draw_classes,
@@ -151,6 +152,7 @@ PAIRS: Final = Claim(
         parts=3,
         judge=_judge_pairs,
     ),
+    revised=MORE_NETWORKS,
     measure=_measure_pairs,
     observation=INITIALIZATION,
     figure=_draw_pairs,
