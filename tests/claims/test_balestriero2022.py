@@ -15,6 +15,7 @@ from normscope.claims.claim import Claim
 from normscope.claims.drawing import draw
 from normscope.claims.measurement import Measurement
 from normscope.claims.registry import select
+from reference.readable import unreadable
 
 BY_NAME = {claim.id.partition(".")[2]: claim for claim in CLAIMS}
 _SLICES = {"samples": 20, "width": 6, "depth": 2, "networks": 2, "radii": (0.1, 0.2), "discs": 20}
@@ -55,6 +56,7 @@ def test_measures_judges_and_draws_at_any_size(name: str) -> None:
     read = Measurement.from_json(found.to_json())
     assert len(claim.judge(read)) == claim.criterion.parts
     assert set(draw(claim, read, "quick")) == {"png", "svg"}
+    assert unreadable(claim, read) == []
 
 
 def _noise(networks: int = 12) -> np.ndarray:

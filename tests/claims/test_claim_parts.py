@@ -109,10 +109,11 @@ def test_what_is_expected_reads_as_it_was_meant(expected: Expected, text: str) -
 
 def test_a_part_says_whether_it_was_refuted_or_only_not_shown() -> None:
     limit = 0.9
-    assert str(at_least("r", Estimate(0.95, 0.92, 0.98, 0.9), limit)) == "r 0.950 (0.920 to 0.980), expected ≥ 0.9"
+    assert str(at_least("r", Estimate(0.95, 0.92, 0.98, 0.9), limit)) == "r: 0.950 (0.920 to 0.980), expected ≥ 0.9"
     assert str(at_least("r", Estimate(0.95, 0.85, 0.98, 0.9), limit)).endswith("not shown to be ≥ 0.9")
     assert str(at_least("r", Estimate(0.5, 0.4, 0.6, 0.9), limit)).endswith("but expected ≥ 0.9")
-    assert str(at_least("r", exact(0.5), limit)) == "r 0.5, but expected ≥ 0.9"
+    assert str(at_least("r", exact(0.5), limit)) == "r: 0.5, but expected ≥ 0.9"
+    assert str(within("r", Estimate(0.5, 0.1, 0.6, 0.9), 0.2, 0.9)).endswith("not shown to lie in 0.2 to 0.9")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from normscope.claims.drawing import draw
 from normscope.claims.joudaki2023 import layers as joudaki_layers
 from normscope.claims.registry import select
 from reference import lineage as reference
+from reference.readable import unreadable
 
 TINY: dict[str, dict[str, Any]] = {
     daneshmand2020.RANK.id: {"widths": (3, 4, 6), "multiple": 5, "networks": 4},
@@ -66,6 +67,7 @@ def test_measures_judges_and_draws_at_any_size(claim: Claim) -> None:
     parts = claim.judge(Measurement.from_json(found.to_json()))
     assert all(np.isfinite(part.measured.value) for part in parts)
     assert set(draw(claim, found, "quick")) == {"png", "svg"}
+    assert unreadable(claim, found) == []
     if claim.criterion.error_rate:
         other = claim.measure(seed=4, **TINY[claim.id])
         assert not other.table.equals(found.table)

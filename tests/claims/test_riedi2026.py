@@ -19,6 +19,7 @@ from normscope.claims.registry import select
 from normscope.claims.riedi2026 import ANGLE, BALLS, BALLS_AS_STATED, BOUNDED, CLAIMS, CLUSTERS
 from normscope.claims.riedi2026.separation import _two_clusters
 from normscope.claims.riedi2026.setting import sides
+from reference.readable import unreadable
 
 BY_NAME = {claim.id.partition(".")[2]: claim for claim in CLAIMS}
 TINY: dict[str, dict[str, Any]] = {
@@ -43,6 +44,7 @@ def test_measures_judges_and_draws_at_any_size(name: str) -> None:
     read = Measurement.from_json(found.to_json())
     assert all(np.isfinite(part.measured.value) for part in claim.judge(read))
     assert set(draw(claim, read, "quick")) == {"png", "svg"}
+    assert unreadable(claim, read) == []
 
 
 def _angle(error: float = 0.0, opposite: int = 100_000) -> Measurement:

@@ -22,7 +22,7 @@ HOLDS = execute(toys.HOLDS, "quick", 0).verdict
         (toys.HOLDS, "reproduced", ""),
         (toys.SURE, "reproduced", ""),
         (toys.FAILS, "not reproduced", "but expected −0.3 to 0.3"),
-        (toys.OPEN, "not reproduced", "not shown to be −0.3 to 0.3"),
+        (toys.OPEN, "not reproduced", "not shown to lie in −0.3 to 0.3"),
         (toys.RAISES, "could not run", r"KeyError: 'no such\nlayer'"),
         (toys.NEEDS, "needs more than this machine", "needs a GPU: give one"),
         (toys.MEMORY, "needs more than this machine", "lower the width"),
@@ -67,7 +67,7 @@ def test_the_headline_is_what_does_not_hold() -> None:
     assert both.headline.name == "second"
     assert HOLDS.headline is part
     assert replace(HOLDS, parts=()).headline is None
-    assert str(HOLDS).startswith("toy2026.holds (quick): reproduced: mean ")
+    assert str(HOLDS).startswith("toy2026.holds (quick): reproduced: mean: ")
 
 
 @pytest.mark.parametrize("claim", toys.EVERY[:7], ids=lambda claim: claim.id)

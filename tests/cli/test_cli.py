@@ -47,8 +47,9 @@ def test_json_alone_is_on_stdout(command: Any, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").exists()
 
 
-def test_the_command_on_the_page_makes_the_same_numbers(command: Any, tmp_path: Path) -> None:
-    first = command("report", *SMALL, "--norm", "recenter", "--json")
+@pytest.mark.parametrize("options", [SMALL, ["--model", "resnet", "--resnet-depth", "8", "--batch", "4"]])
+def test_the_command_on_the_page_makes_the_same_numbers(command: Any, options: list[str], tmp_path: Path) -> None:
+    first = command("report", *options, "--norm", "recenter", "--json")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     told = page.split("<code>")[1].split("</code>")[0].split()
     assert told[0] == "normscope"
@@ -250,6 +251,32 @@ def test_help_names_every_option() -> None:
     assert done.returncode == 0
     for option in ("--seed", "--batch", "--depth", "--width", "--output", "--json", "--model", "--norm"):
         assert option in done.stdout
+
+
+def test_the_package_can_be_run_where_the_script_is_not_on_the_path(tmp_path: Path) -> None:
+    module = [sys.executable, "-m", "normscope"]
+    done = subprocess.run([*module, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == normscope("--version").stdout
+    refused = subprocess.run([*module, "theory", "--n", "1"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("normscope: a batch has 2 to 1,000,000 points")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_"),
+    [
+        (["partition", "--colour"], "normscope partition --help"),
+        (["partition", "--plot"], "normscope partition --help"),
+        (["theory", "--n", "many"], "normscope theory --help"),
+        (["inspect"], "normscope inspect --help"),
+        (["--colour"], "normscope --help"),
+        (["reprot"], "normscope --help"),
+    ],
+)
+def test_who_mistypes_is_told_where_to_look(command: Any, arguments: list[str], help_: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f" (see {help_})\n")
 
 
 def test_version_is_the_package_version() -> None:

@@ -55,6 +55,20 @@ def test_a_user_without_data_sees_random_input(inspect: object, folder: Path) ->
     assert not (folder / "inspect.html").exists()
 
 
+def test_no_more_samples_than_there_are_unless_so_many_are_asked_for(inspect: object, folder: Path) -> None:
+    (folder / "few.py").write_text(
+        "import torch\ndef few(): return torch.randn(5, 64)\ndef one(): return torch.zeros(1, 64)\n"
+    )
+    done = inspect("nets.py:small", "--data", "few.py:few", "--no-page")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "batch 5" in done.stdout
+    assert "all 5 samples of few.py:few" in " ".join(done.stdout.split())
+    asked = inspect("nets.py:small", "--data", "few.py:few", "--batch", "6")
+    assert asked.stderr == "normscope: a batch of 6 was asked for, but few.py:few holds 5 samples\n"
+    one = inspect("nets.py:small", "--data", "few.py:one")
+    assert one.stderr == "normscope: --data few.py:one: it holds one sample, and a batch has at least 2\n"
+
+
 def test_json_alone_is_on_stdout(folder: Path) -> None:
     done = normscope("nets.py:prints", *DIGITS, "--json", "--output", "p.html", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "made\n")
@@ -178,7 +192,7 @@ def test_a_loss_shows_kernel_and_output_gradients(inspect: object, folder: Path)
         assert done.returncode == 0, done.stderr
         assert re.search(r"^  Kernel gradient, a / b +[\d.]+ ", done.stdout, re.MULTILINE)
         assert re.search(r"^  Largest wrong class  \d+% \(class \d\)$", done.stdout, re.MULTILINE)
-        assert re.search(r"^layer .* a/b$", done.stdout, re.MULTILINE)
+        assert re.search(r"^layer .* a/b +√T$", done.stdout, re.MULTILINE)
         page = (folder / "p.html").read_text(encoding="utf-8")
         assert "<dt>Rank-one energy</dt>" in page
         found = json.loads(inspect(*arguments, *source, "--json").stdout)
@@ -270,7 +284,7 @@ BAD = [
     (["nets.py:small", *DIGITS, "--loss", "nets.py:number"], "name a loss(outputs, targets)"),
     (["nets.py:small", *DIGITS, "--loss", "nets.py:bad_loss"], "the loss nets.py:bad_loss raised KeyError: 'lost'"),
     (["nets.py:small", *DIGITS, "--loss", "nets.py:vector_loss"], "must return one number"),
-    (["nets.py:small", *DIGITS, "--loss", "mse"], "outputs float32 (8, 10), targets int64 (8,)"),
+    (["nets.py:small", *DIGITS, "--loss", "mse"], "--loss mse: targets are classes, int64 (8,)"),
     (["nets.py:small", "--data", "nets.py:labels_from_one", "--batch", "20", "--loss", "cross_entropy"],
      "--loss cross_entropy: label 10 is out of range: the model has 10 outputs, for labels 0 to 9"),
     (["nets.py:small", "--input-shape", "64", "--loss", "mse"], "--random-targets draws some from the seed"),

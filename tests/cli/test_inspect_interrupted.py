@@ -140,7 +140,7 @@ def test_nothing_is_imported_where_ctrl_c_is_an_exception() -> None:
         "    print('normscope.report.inspection.run' in sys.modules, 'torch' in sys.modules)\n"
         "    raise SystemExit\n"
         "command.failing = failing\n"
-        "command.inspect('nets.py:deep')\n"
+        "command.inspect(None, 'nets.py:deep')\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "True True\n"

@@ -30,6 +30,44 @@ def normalized():
 def curved():
     return nn.Sequential(nn.Linear(2, 4), nn.GELU(), nn.Linear(4, 2))
 
+def unnormalized():
+    return nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.ReLU())
+
+def images():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+
+def after_norm():
+    return nn.Sequential(nn.Unflatten(1, (2, 1)), nn.BatchNorm1d(5), nn.ReLU())
+
+def narrow():
+    return nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.Linear(5, 1))
+
+class Maps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(2, 3, 1)
+    def forward(self, points):
+        return torch.relu(self.layer(points.reshape(-1, 2, 1, 1)))
+
+class Fails(nn.Module):
+    def forward(self, x):
+        raise RuntimeError("no such\\nthing")
+
+class FailsLater(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv1d(2, 3, 1)
+    def forward(self, points):
+        torch.stack([self.layer(point.reshape(2, 1)) for point in points])  # without a batch, which it takes too
+        raise RuntimeError("later")
+
+def normalized_plane():
+    return nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU())
+
+class Exits(nn.Module):
+    def forward(self, x):
+        raise SystemExit(3)
+
 class Two(nn.Module):
     def forward(self, first, second):
         return first + second
@@ -46,11 +84,32 @@ class Interrupts(nn.Module):
 def line():
     return torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
 
+def few():
+    return torch.randn(12, 2, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 2
+
+def one():
+    return torch.zeros(1, 2)
+
+def scalars():
+    return torch.zeros(5)
+
 def words():
     return torch.arange(12).reshape(4, 3)
 
 def pair():
     return {"a": torch.zeros(4, 2), "b": torch.zeros(4, 2)}
+"""
+
+
+SHARED = """
+import torch
+from torch import nn
+class Shared(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.act = nn.Linear(2, 2), nn.ReLU()
+    def forward(self, x):
+        return torch.relu(self.layer(self.act(self.layer(self.act(self.layer(x))))))
 """
 
 
@@ -137,6 +196,38 @@ def test_the_plane_through_three_samples_with_either_statistics(partition: Any) 
     assert second["layers"][0]["regions"] == first["layers"][0]["regions"]
 
 
+def test_a_model_without_running_statistics_takes_those_of_the_data(partition: Any) -> None:
+    assert partition("nets.py:unnormalized", "--statistics", "batch", "--no-page").returncode == 0
+
+
+def test_no_more_samples_than_there_are_unless_so_many_are_asked_for(partition: Any) -> None:
+    done = partition("nets.py:plain", "--data", "nets.py:few", "--no-page")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "in a window. All 12 samples of nets.py:few; " in " ".join(done.stdout.split())
+
+
+def test_a_network_that_is_affine_has_no_table(partition: Any, tmp_path: Path) -> None:
+    (tmp_path / "affine.py").write_text("from torch import nn\ndef flat(): return nn.Linear(2, 3)\n")
+    done = partition("affine.py:flat", "--no-page")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "flat: 1 region in " in done.stdout
+    assert "Regions by layer" not in done.stdout
+
+
+def test_layers_of_one_module_are_told_apart(partition: Any, tmp_path: Path) -> None:
+    (tmp_path / "shared.py").write_text(SHARED)
+    done = partition("shared.py:Shared", "--no-page")
+    table = done.stdout.splitlines()
+    names = [line.split()[1] for line in table[table.index("Regions by layer and those before:") + 2 :] if line]
+    assert len(names) == 3
+    assert len(set(names)) == 3
+
+
+@pytest.mark.parametrize("window", [["--extent=-1,1,-2,2"], ["--extent", "-1,1,-2,2"]])
+def test_negative_numbers_in_a_word_of_their_own(partition: Any, window: list[str]) -> None:
+    assert json.loads(partition(*window, "--norm", "none", "--json", "--no-page").stdout)["extent"] == [-1, 1, -2, 2]
+
+
 def test_a_limit_leaves_what_is_done_with_exit_code_1(partition: Any, tmp_path: Path) -> None:
     done = partition("--max-regions", "100")
     assert done.returncode == 1
@@ -184,19 +275,51 @@ MUST_FAIL = [
     (["--data", "nets.py:pair", "--batch", "4"], "a partition is of one input of real numbers, and these are several"),
     (["--data", "nets.py:words", "--batch", "4"], "a partition is of one input of real numbers, and these are whole"),
     (["--extent", "1,1,0,1"], "--extent 1,1,0,1: the window is empty"),
-    (["--extent", "a,b"], "--extent a,b: numbers with commas between them"),
-    (["--samples", "0,1,x"], "--samples 0,1,x: whole numbers with commas between them"),
+    (["--extent", "a,b"], "--extent a,b: give 4 numbers, --extent XMIN,XMAX,YMIN,YMAX"),
+    (["--extent", "0101"], "--extent 0101: give 4 numbers, --extent XMIN,XMAX,YMIN,YMAX"),
+    (["--extent", "nan,1,0,1"], "--extent nan,1,0,1: all four are finite numbers"),
+    (["--samples", "0,1,x"], "--samples 0,1,x: give 3 whole numbers, --samples I,J,K"),
+    (["--samples", "0,1"], "--samples 0,1: give 3 whole numbers, --samples I,J,K"),
+    (["--samples", "0,1,-2"], "--samples 0,1,-2: samples have numbers from 0 on"),
+    (["--samples", "0,1,4", "--batch", "4"], "--samples 0,1,4: the 4 samples have numbers 0 to 3"),
+    (["--samples", "0,1,12", "--data", "nets.py:few"], "--samples 0,1,12: the 12 samples have numbers 0 to 11"),
+    (["--max-regions", "0"], "--max-regions 0: at least 1"),
+    (["--norm", "batch,"], "--norm '': not known; choose from none, recenter"),
+    (["--data", "nets.py:few", "--batch", "13"], "a batch of 13 was asked for, but nets.py:few holds 12 samples"),
+    (["--data", "nets.py:one"], "--data nets.py:one: it holds one sample, and a partition needs at least 2"),
+    (["--data", "nets.py:scalars"], "samples of one number are not 2-D"),
+    (["nets.py:images"], "images cannot be run on two_moons (samples of 2 features): layer '0' (Conv2d) takes images "
+     "of 3 channels and is given 2 features; give --data of what it takes, and --samples 0,1,2 for the plane through"),
+    (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "(Conv2d) takes images of 3 channels and is given "
+     "shape 1×8×8; give --data of what it takes (images of another shape: --data-kw size=32 --data-kw channels=3)"),
+    (["nets.py:images", "--data", "nets.py:few", "--samples", "0,1,2"], "given 2 features; give --data of what it "
+     "takes\n"),
+    (["nets.py:after_norm"], "layer '1' (BatchNorm1d) takes 5 channels and is given shape 2×1; give"),
+    (["nets.py:narrow"], "layer '2' (Linear) takes 5 features and is given 4 features; give"),
+    (["nets.py:Fails"], "Fails cannot be run on two_moons (samples of 2 features): RuntimeError: no such thing ("),
+    (["nets.py:FailsLater"], "(samples of 2 features): RuntimeError: later ("),
+    (["nets.py:Exits"], "Exits raised SystemExit: 3 (nets.py:"),
+    (["nets.py:unnormalized"], "layer '1' (BatchNorm1d) holds no running statistics (track_running_stats=False): "
+     "--statistics batch normalizes by those of the data"),
+    (["nets.py:plain", "--statistics", "running"], "--statistics running is about batch normalization, and none is"),
+    (["--norm", "none", "--statistics", "batch"], "--statistics batch is about batch normalization, and none is left"),
+    (["nets.py:normalized_plane", "--norm", "none", "--statistics", "batch"], "and none is left in what is to be"),
+    (["nets.py:Maps", "--plot", "a.png", "--by", "class"], "--by class: Maps puts out numbers of shape 3×1×1 for an "
+     "input, not one a class; choose layers, layer, active or depth"),
+    (["--plot", "a.png", "--output", "./a.png"], "--output and --plot name the same file, a.png"),
+    (["--batch", str(10**15)], "out of memory: lower --width, --depth, --batch or --max-regions, or take a smaller"),
     (["--norm", "batch,layer"], "--norm layer: not known; choose from none, recenter, rescale, batch"),
     (["nets.py:Two"], "inputs"),
     (["nets.py:curved"], "gelu, which is not piecewise affine"),
     (["nets.py:plain", "--norm", "none"], "--norm none changes the batch normalization of the model, and Sequential "
      "has none; leave --norm out"),
-    (["nets.py:plain", "--data", "digits", "--samples", "0,1,2"], "(2, 1, 8, 8)"),
+    (["nets.py:plain", "--data", "digits", "--samples", "0,1,2"], "layer '0' (Linear) takes 2 features and is given "
+     "shape 1×8×8"),
     (["nets.py:missing"], "missing"),
     (["--kw", "width=3"], "--kw and --weights are for a model of yours"),
     (["--plot", "a.jpg"], "--plot a.jpg: the file name ends in .png or .svg or .pdf"),
     (["--animate", "a.mp4"], "--animate a.mp4: the file name ends in .gif"),
-    (["--by", "colour"], "--by colour: not known; choose from layers, layer, active, class, depth"),
+    (["--by", "colour", "--plot", "a.png"], "--by colour: not known; choose from layers, layer, active, class, depth"),
     (["--output", "no/page.html"], "cannot write no/page.html: there is no folder no"),
     (["--plot", "no/a.png"], "cannot write no/a.png: there is no folder no"),
     (["--batch", "many"], "--batch"),

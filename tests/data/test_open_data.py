@@ -90,7 +90,7 @@ def test_a_home_folder_is_found(here):
         ("notes.txt", {"batch": 1}, r"^notes.txt: files of this kind are not read, only .npy, .npz, .pt, .pth, .safe"),
         ("photos", {"batch": 1, "sise": 3}, r"^the folder photos does not take the keyword 'sise'; did you mean"),
         ("photos", {"batch": 1, "size": "large"}, r"^photos: size must be an integer, got 'large'$"),
-        ("photos", {"batch": 2}, r"^a batch of 2 was asked for, but photos holds 1 samples$"),
+        ("photos", {"batch": 2}, r"^a batch of 2 was asked for, but photos holds 1 sample$"),
         ("qqqq:loader", {"batch": 2}, r"^there is no module 'qqqq' in this folder"),
         ("qqqq.py:loader", {"batch": 2}, r"^there is no file qqqq.py$"),
     ],

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from normscope.report import InspectionError, standouts, trouble
 from normscope.report.inspection.layer_table import layer_table
+from normscope.report.inspection.words import words
 from normscope.report.writing import elide, form, short_path, sparkline
 from normscope.tracing import Trace
 
@@ -89,8 +90,8 @@ def test_nothing_stands_out_of_a_calm_network(made: Made) -> None:
     [
         ({"finite": [True] * 5 + [False] * 7}, "NaN or infinity appears first in the output of layer blocks.1.act."),
         ({"dead_fraction": [0.0] * 7 + [0.75] + [0.0] * 4},
-         "More than half of the channels are dead in one layer call: blocks.2.norm (75 %)."),
-        ({"dead_fraction": 0.9}, "dead in 12 of 12 layer calls, most in blocks.0.conv (90 %)."),
+         "More than half of the channels are dead in one layer call: blocks.2.norm (75%)."),
+        ({"dead_fraction": 0.9}, "dead in 12 of 12 layer calls, most in blocks.0.conv (90%)."),
         ({"cos_mean": [0.3] * 11 + [0.97]},
          "All samples end up in nearly one direction: mean cosine 0.97 in blocks.3.act, 0.30 in blocks.0.conv."),
         ({"effective_rank": 1.5}, "At the end, in blocks.3.act, the samples use 1.50 of 16 directions"),
@@ -194,6 +195,25 @@ def test_a_gradient_that_broke_is_told_apart_from_one_that_was_not_measured(made
     unmeasured = made(grad_norm=math.nan, grad_coherence=math.nan)
     assert "grad" not in layer_table([unmeasured], 200)[0].split()
     assert standouts(unmeasured)[0].startswith("Nothing stands out")
+
+
+def test_a_mean_that_is_rounding_is_naught(made: Made) -> None:
+    trace = made(mean=[0.0, 3e-7, -9e-7, 2e-6, 0.5, math.nan, *[-1.0] * 6], std=1.0)
+    assert words(trace.table, "mean") == [None, "~0", "~0", *[None] * 9]
+    assert words(trace.table, "cos_mean") == [None] * 12
+    lines = layer_table([trace], 200)
+    column = lines[0].split().index("mean")
+    assert [line.split()[column] for line in lines[1:7]] == ["0", "~0", "~0", "2.0e-6", "0.500", "–"]
+
+
+def test_what_is_expected_of_a_ratio_stands_beside_it(made: Made) -> None:
+    trace = made(kernel_gradient_ratio=[5.0, *[math.nan] * 11], kernel_sqrt_terms=[28.0, *[math.nan] * 11])
+    lines = layer_table([trace], 200)
+    assert lines[0].split()[-2:] == ["a/b", "√T"]
+    assert [line.split()[-2:] for line in lines[1:3]] == [["5.00", "28.0"], ["–", "–"]]
+    for width in range(40, 200, 5):  # it goes first where there is no room
+        headings = layer_table([trace], width)[0].split()
+        assert "√T" not in headings or "a/b" in headings
 
 
 def test_a_long_network_is_elided_in_the_middle(made: Made) -> None:

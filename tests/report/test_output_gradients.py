@@ -11,13 +11,14 @@ from rich.cells import cell_len
 
 from normscope import measure
 from normscope.report import Inspected, Network, inspected_numbers, render_trace, standouts, terminal_lines
-from normscope.report.inspection.output_gradients import output_meanings, output_rows
-from normscope.tracing import Trace
+from normscope.report.inspection.output_gradients import output_meanings, output_rows, prediction
+from normscope.tracing import Trace, trace
 
 Made = Callable[..., Trace]
 NUMBERS = {
     "images": 16, "classes": 10, "largest_class": 3, "largest_share": 0.97, "positive_share": 0.625,
     "cosine": 0.987, "correlation": float("nan"), "rank_one_energy": 0.5,
+    "predicted_class": 3, "predicted_share": 0.95, "label_share": 0.125,
 }  # fmt: skip
 
 
@@ -60,12 +61,21 @@ def test_what_is_to_be_expected_is_what_such_networks_have(made: Made, classes: 
 def test_rows_hold_the_numbers_of_each_network(made: Made, classifier: Trace) -> None:
     rows = output_rows([classifier, made()])
     assert [row.title for row in rows] == [
-        "Largest wrong class", "Weight of one class", "Mean cosine", "Mean correlation", "Rank-one energy",
+        "Most predicted class", "Largest wrong class", "Weight of one class", "Mean cosine", "Mean correlation",
+        "Rank-one energy",
     ]  # fmt: skip
     assert [row.values for row in rows] == [
-        ("97% (class 3)", "–"), ("62%", "–"), ("0.99", "–"), ("–", "–"), ("50%", "–"),
+        ("95% (class 3)", "–"), ("97% (class 3)", "–"), ("62%", "–"), ("0.99", "–"), ("–", "–"), ("50%", "–"),
     ]  # fmt: skip
     assert output_rows([made()]) == []
+
+
+def test_a_file_of_before_it_was_measured_tells_nothing_of_what_is_predicted(classifier: Trace) -> None:
+    known = {key: value for key, value in NUMBERS.items() if key not in ("predicted_class", "predicted_share")}
+    old = dataclasses.replace(classifier, output_gradients=known)
+    assert prediction(old) is None
+    assert [row.values for row in output_rows([old])][:2] == [("–",), ("97% (class 3)",)]
+    assert standouts(old)[0].startswith("Nothing stands out")
 
 
 def test_of_different_numbers_of_classes_the_letter_is_told(classifier: Trace) -> None:
@@ -87,6 +97,7 @@ def test_the_terminal_tells_them(classifier: Trace, width: int, networks: int) -
     )
     assert value in text
     assert output_meanings([classifier])["correlation"] in text
+    assert prediction(classifier) in text
 
 
 def test_the_page_shows_them(made: Made, classifier: Trace) -> None:
@@ -95,6 +106,7 @@ def test_the_page_shows_them(made: Made, classifier: Trace) -> None:
     for row in output_rows([classifier]):
         assert f"<dt>{row.title}</dt>" in page
         assert f"<b>{row.values[0]}</b>" in page
+    assert f'<p class="verdict">{prediction(classifier)}</p>' in page
     assert 'class="first">97% (class 3)' in render_trace([classifier, classifier])
     assert 'id="outputs"' not in render_trace(made())
 
@@ -104,16 +116,62 @@ def test_json_has_the_numbers_and_what_they_mean(made: Made, classifier: Trace) 
     assert found["networks"][0]["output_gradients"] == {**NUMBERS, "correlation": None}
     assert found["networks"][1]["output_gradients"] == {}
     assert found["networks"][0]["layers"][0]["kernel_gradient_ratio"] == 5.0
-    assert set(NUMBERS) - set(found["meanings"]) == {"images", "classes", "largest_class"}
-    assert "independent terms" in found["meanings"]["kernel_gradient_ratio"]
+    assert set(NUMBERS) - set(found["meanings"]) == {
+        "images", "classes", "largest_class", "predicted_class"
+    }  # fmt: skip
+    assert "√T: they cancel like independent ones" in found["meanings"]["kernel_gradient_ratio"]
     assert "cosine" not in inspected_numbers(Inspected((Network("b", made(), ()),), "made", None))["meanings"]
 
 
 def test_a_class_that_is_predicted_whatever_the_input_stands_out(made: Made, classifier: Trace) -> None:
     assert standouts(classifier)[-1] == (
-        "The network predicts class 3 whatever the input: it is the largest wrong class of 97 % of the samples of "
-        "other classes, and 62 % of what is predicted wrongly goes to one class."
+        "The network predicts one class whatever the input: class 3 is the largest output of 95% of the samples, "
+        "12% belong to it. It is the largest wrong class of 97% of the others; rank-one energy 50%, from 11% (all "
+        "classes as likely) to 56% (one certain)."
     )
-    for share in ("largest_share", "positive_share"):
+    for share in ("predicted_share", "positive_share"):
         other = dataclasses.replace(classifier, output_gradients={**NUMBERS, share: 0.3})
         assert standouts(other)[0].startswith("Nothing stands out")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "begins", "told"),
+    [
+        ({"predicted_share": 0.5}, "The network does not predict one class: the most frequent, class 3,", "of 50% of"),
+        ({"positive_share": 0.3}, "The network prefers one class whatever the input, but not by much:", "gets 30% of"),
+        ({"label_share": 0.75}, "This batch does not tell whether one class is predicted", "75% of the samples belong"),
+    ],
+)
+def test_whether_one_class_is_predicted(classifier: Trace, numbers: dict[str, float], begins: str, told: str) -> None:
+    sentence = prediction(dataclasses.replace(classifier, output_gradients={**NUMBERS, **numbers}))
+    assert sentence.startswith(begins)
+    assert told in sentence
+
+
+class Given(torch.nn.Module):
+    """Whose outputs are what it is given, and a parameter."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.shift
+
+
+@pytest.mark.parametrize(
+    ("own", "one", "begins"),
+    [
+        (9.0, 5.0, "The network does not predict one class"),  # the gradient alone could not tell from the next one
+        (0.0, 9.0, "The network predicts one class"),
+        (0.0, 0.1, "The network prefers one class whatever the input, but not by much"),
+        (2.0, 0.0, "The network does not predict one class"),
+    ],
+    ids=["right, errors to one class", "one class", "hardly one class", "right"],
+)
+def test_what_is_told_of_networks_of_which_it_is_known(own: float, one: float, begins: str) -> None:
+    labels = torch.arange(40) % 8
+    logits = own * torch.nn.functional.one_hot(labels, 8).double()
+    logits[:, 2] += one
+    found = trace(Given(8).double(), logits, labels, measures=("output_gradients",))
+    assert prediction(found).startswith(begins)

@@ -156,6 +156,12 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [ensure_writable, lambda path: write_whole(path, "new")])
+def test_a_file_has_a_name(write: Callable[[str], None]) -> None:
+    with pytest.raises(OSError, match=r"^cannot write a file without a name$"):
+        write("")
+
+
+@pytest.mark.parametrize("write", [ensure_writable, lambda path: write_whole(path, "new")])
 def test_what_is_no_file_is_left_alone(tmp_path: Path, write: Callable[[Path], None]) -> None:
     pipe, link = tmp_path / "pipe", tmp_path / "link.html"
     os.mkfifo(pipe)

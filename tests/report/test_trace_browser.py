@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from normscope.report import render_trace
@@ -132,3 +133,47 @@ def test_of_a_thousand_layers_only_those_in_sight_are_in_the_table(made: Callabl
         assert len(browser.execute_script(FIRST)) < 60
         browser.execute_script(SORT, "std")
         assert browser.execute_script(FIRST)[0] == 999
+
+
+@pytest.fixture(scope="module")
+def tall(made: Callable[..., Trace], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Sixty layers whose long names differ by numbers, with kernel gradients in every third: a page of one, of two."""
+    kernel = np.arange(60) % 3 == 0
+    columns = {
+        "layer": [f"backbone.encoder.layer.{i}.attention.output.LayerNorm" for i in range(60)],
+        "kernel_gradient_ratio": np.where(kernel, 5.0, np.nan),
+        "kernel_sqrt_terms": np.where(kernel, 28.0, np.nan),
+    }
+    folder = tmp_path_factory.mktemp("tall")
+    traces = [made(layers=60, seed=seed, **columns) for seed in (0, 1)]
+    for several in (1, 2):
+        (folder / f"{several}.html").write_text(render_trace(traces[:several]), encoding="utf-8")
+    return folder / "1.html", folder / "2.html"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_table_is_full_from_the_start_and_names_are_told_apart(size: str, tall: tuple[Path, Path]) -> None:
+    with opened(tall[0], size) as browser:
+        shown = browser.execute_script(
+            """const grid = document.querySelector('.grid'), box = grid.getBoundingClientRect();
+               const rows = [...grid.querySelectorAll('tr[data-row]')];
+               const names = rows.map(row => row.cells[0].textContent);
+               return [box.bottom, rows.at(-1).getBoundingClientRect().bottom, names];"""
+        )
+        bottom, last, names = shown
+        assert last >= bottom
+        assert len(set(names)) == len(names) > 12
+        assert names[3].endswith("LayerNorm")
+
+
+def test_what_is_expected_of_a_ratio_is_drawn_once_for_both(tall: tuple[Path, Path]) -> None:
+    with opened(tall[1], "desktop") as browser:
+        chart = "document.querySelector('[data-chart=kernel_gradient_ratio]')"
+        browser.execute_script(f"{chart}.scrollIntoView()")
+        wait(lambda: browser.execute_script(f"return {chart}.dataset.drawn === 'true'"))
+        drawn = browser.execute_script(
+            f"return {chart}.querySelector('.plot').data.map(line => [line.line.dash || 'solid', line.y[3], line.y[4]])"
+        )
+        assert drawn == [["solid", 5, None], ["solid", 5, None], ["dash", 28, None]]
+        browser.execute_script(FILTER, "layer.1*")
+        wait(lambda: browser.execute_script(f"return {chart}.querySelector('.plot').data[2].y.length") == 11)

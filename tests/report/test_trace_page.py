@@ -43,6 +43,17 @@ def test_a_gradient_that_broke_is_told_apart_from_one_that_was_not_measured(made
     assert 'data-chart="grad_finite"' not in render_trace(trace)
 
 
+def test_a_mean_that_is_rounding_is_naught(made: Made) -> None:
+    (network,) = trace_payload([made(layers=3, mean=[1e-8, 0.0, 0.5])], ["made"])["networks"]
+    assert network["values"]["mean"] == ["~0", 0.0, 0.5]
+
+
+def test_what_is_expected_of_a_ratio_is_named_where_it_was_measured(made: Made) -> None:
+    told = "Dashed: √T of independent terms."
+    assert told in render_trace(made(kernel_gradient_ratio=5.0, kernel_sqrt_terms=28.0))
+    assert told not in render_trace(made(kernel_gradient_ratio=5.0))
+
+
 def test_layers_that_only_one_has_have_rows_of_their_own(made: Made) -> None:
     short, long = made(layers=4), made(layers=6)
     payload = trace_payload([short, long], ["a", "b"])

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -190,9 +191,33 @@ WRITTEN: dict[str, tuple[Callable[[Any, Tensor], Any], tuple[int, ...], str]] = 
     "smallest of windows": (lambda m, x: -F.max_pool2d(-m.conv(x), 2), (1, 4, 4), "max_pool"),
     "padded by infinity": (lambda m, x: F.max_pool2d(F.pad(m.conv(x), (0, 1, 0, 1), value=_MINUS_INFINITY), 2),
                            (1, 5, 5), "max_pool"),
+    "a dataclass": (lambda m, x: Answer(m.linear(x).relu()), (6,), "relu"),
+    "logits of a dataclass": (lambda m, x: LogitsBeside(x, m.linear(x).relu()), (6,), "relu"),
+    "logits of a named tuple": (lambda m, x: LogitsInATuple(x, m.linear(x).relu()), (6,), "relu"),
+    "scattered": (lambda m, x: torch.zeros(len(x), 8).scatter(1, torch.arange(6).expand(len(x), 6), x).relu(), (6,),
+                  "relu"),
+    "turned": (lambda m, x: x.rot90(1, (2, 3)).nan_to_num().relu(), (1, 3, 3), "relu"),
+    "a difference by its size": (lambda m, x: F.l1_loss(x, m.linear(x), reduction="none"), (6,), "abs"),
     "autograd function": (lambda m, x: Clipped.apply(m.linear(x)), (6,), "clamp"),
     "vmap": (lambda m, x: torch.vmap(m.linear)(x).relu(), (6,), "relu"),
 }  # fmt: skip
+
+
+@dataclass
+class Answer:
+    values: Tensor
+    said: str = "yes"
+
+
+@dataclass
+class LogitsBeside:
+    hidden: Tensor
+    logits: Tensor
+
+
+class LogitsInATuple(NamedTuple):
+    hidden: Tensor
+    logits: Tensor
 
 
 class Clipped(torch.autograd.Function):

@@ -195,6 +195,18 @@ def test_too_many_regions_is_told():
     assert "\n" not in str(error.value)
 
 
+def test_the_budget_is_the_number_of_regions():
+    """Three lines that cross one another inside the disc: seven regions."""
+    model = dense([2, 3, 3, 1])
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        model[0].bias.copy_(torch.tensor([0.0, 0.0, 0.1]))
+    found = local_complexity(model, torch.zeros(1, 2), 1.0, method="exact", budget=7)
+    assert found.counts[0, 0] == 3
+    with pytest.raises(TooManyRegions, match="more than 6 regions"):
+        local_complexity(model, torch.zeros(1, 2), 1.0, method="exact", budget=6)
+
+
 @pytest.mark.parametrize("radius", [0.0, -1.0, float("nan"), float("inf")])
 def test_bad_radii(radius):
     model = dense([2, 3, 1])

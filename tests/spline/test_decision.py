@@ -168,6 +168,17 @@ def test_a_line_on_which_a_class_only_touches_is_no_boundary():
     assert found.area == pytest.approx({1: 24.0})
 
 
+def test_logits_that_differ_by_little_are_no_tie():
+    """x and x + 1e-6 y, of which the difference is 1e-6 of the largest: the boundary is y = 0."""
+    model = nn.Linear(2, 2, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[1.0, 0.0], [1.0, 1e-6]], dtype=torch.float64))
+    found = decision_boundary(partition(model, None, WINDOW))
+    assert found.area == pytest.approx({0: 12.0, 1: 12.0})
+    np.testing.assert_allclose(found.segments[..., 1], 0.0, atol=1e-9)
+    assert found.length == pytest.approx(6.0)
+
+
 def test_what_is_no_decision_is_told():
     with pytest.warns(RuntimeWarning, match="not complete"):
         stopped = partition(dense([2, 20, 20, 2]), None, WINDOW, max_regions=300)

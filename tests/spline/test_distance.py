@@ -103,6 +103,7 @@ def test_what_is_sampled_is_an_upper_bound_and_says_so():
     assert whole.exact.tolist() == [True, True]
     assert some.exact.tolist() == [False, False]
     assert [len(units) for units in some.units] == [10, 10]
+    assert all((np.diff(units) > 0).all() for units in some.units)
     assert (some.nearest >= whole.nearest).all()
     assert (some.nearest > whole.nearest).any()
     for index in range(2):
@@ -129,6 +130,16 @@ def test_layers_by_name_and_pattern():
     np.testing.assert_array_equal(whole.proven("3"), whole.proven(1))
 
 
+def test_nothing_is_proven_behind_a_layer_that_was_left_out():
+    model, points = dense([3, 6, 6, 6, 1]), points_of((3,))
+    found = boundary_distance(model, points, layers=["1", "5"])
+    assert found.exact.tolist() == [True, False]
+    assert (found.earlier("5") == 0).all()
+    assert not found.proven("5").any()
+    assert not found.crossing(1.0).exact[:, 1].any()
+    assert np.isinf(found.earlier("1")).all()
+
+
 def test_a_unit_that_is_constant_is_nowhere():
     model = dense([2, 4, 4, 1])
     with torch.no_grad():
@@ -141,6 +152,21 @@ def test_a_unit_that_is_constant_is_nowhere():
     np.testing.assert_array_equal(found.nearest[:, 1], found.nearest[:, 0])
     table = found.table()
     assert not table[["nearest", "closest"]].isna().any().any()
+
+
+def test_whose_the_nearest_boundary_is():
+    """Nobody's without one; of two folds with one boundary the first one's."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        nowhere = boundary_distance(model, torch.ones(1, 2))
+        for linear in (model[0], model[2]):
+            linear.weight[1, 1] = 1.0
+    found = boundary_distance(model, torch.ones(1, 2))
+    assert (nowhere.nearest_fold.tolist(), nowhere.nearest_unit.tolist()) == ([[-1, -1]], [[-1, -1]])
+    assert (found.nearest_fold.tolist(), found.nearest_unit.tolist()) == ([[0, 0]], [[1, 1]])
+    assert found.nearest.tolist() == [[1.0, 1.0]]
 
 
 def test_dead_windows_of_max_pooling_are_nowhere():
@@ -233,7 +259,7 @@ def test_the_model_stays_as_it_is_and_no_points_are_points():
 
 BAD = [
     (torch.zeros(3), {}, "samples come first"),
-    (torch.tensor([[0.0, float("nan")]]), {}, "nan or infinity: first in sample 0"),
+    (torch.tensor([[0.0, float("nan")]]), {}, "nan or infinity: first in row 0"),
     (np.array([["a", "b"]]), {}, "no array of numbers"),
     (torch.zeros(1, 2, dtype=torch.complex64), {}, "complex"),
     (torch.zeros(1, 2), {"layers": "relu"}, "no layer 'relu' folds in this model; there is 1, 3"),

@@ -23,10 +23,13 @@ from torch import nn
 
 from normscope.models import mlp
 from normscope.spline import Partition, decision_boundary, labelled, partition
+from normscope.spline.pictures import animation
 from normscope.spline.pictures.animation import animate
 from normscope.spline.pictures.colours import class_colours, layer_colours, pale, viridis
 from normscope.spline.pictures.figures import plot, plot_layers
-from normscope.spline.pictures.merging import apart, merged_regions, regions_through
+from normscope.spline.pictures.merging import apart, born_through, merged_regions, regions_through
+from normscope.spline.pictures.picture import line_width
+from spline.partition_cases import Pool
 
 WINDOW = (-2.0, 2.0, -1.5, 2.5)
 
@@ -174,11 +177,14 @@ def test_neighbours_have_different_numbers(pieces: Partition, axis: Any) -> None
 
 
 def test_a_panel_for_every_layer(pieces: Partition) -> None:
-    axes = plot_layers(pieces, points=[[0.0, 0.0]], labels=[0], decision=True)
+    axes = plot_layers(pieces, points=[[0.0, 0.0]], labels=[0], mean=(1, 1), decision=True)
     counts = regions_through(pieces)
     assert [axis.get_title() for axis in axes] == [
-        f"blocks.{k}.activation: {counts[k]:,} regions" for k in range(3)
+        f"blocks.{k}.activation\n{counts[k]:,} regions" for k in range(3)
     ]  # fmt: skip
+    (legend,) = axes[0].figure.legends
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == ["decision boundary", "data of class 0", "mean of the data"]
     plt.close("all")
 
 
@@ -221,6 +227,110 @@ def test_the_animation_has_a_frame_a_layer_and_one_of_all(pieces: Partition, tmp
     assert all((a != b).any() for a, b in itertools.pairwise(frames))
 
 
+def widths(axis: Any) -> set[float]:
+    """Of all folds that are not grey."""
+    return {
+        float(collection.get_linewidth()[0])
+        for collection in axis.collections
+        if isinstance(collection, LineCollection) and to_hex(collection.get_color()[0]) != "#b4bbc2"
+    }
+
+
+def test_all_panels_of_a_figure_and_frames_of_an_animation_have_one_width(
+    pieces: Partition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = plot_layers(pieces)
+    plt.close("all")
+    assert set().union(*map(widths, axes)) == {line_width([pieces])}
+    drawn: list[float] = []
+    monkeypatch.setattr(animation, "_frame", lambda pictures, *_: drawn.extend(p.width for p in pictures) or frame())
+    shallow = partition(network(depth=1), None, WINDOW)
+    full = partition(network_of_many(), None, WINDOW)
+    animate([shallow, full], tmp_path / "a.gif")
+    assert len(drawn) == 6
+    assert set(drawn) == {line_width([full])}
+    assert line_width([full]) < line_width([shallow])
+
+
+def frame() -> Image.Image:
+    return Image.new("RGB", (4, 4))
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_active_units_and_depth_follow_the_layer(pieces: Partition, axis: Any, layer: int) -> None:
+    """They are those of the network that is cut off behind the layer."""
+    head = nn.Sequential(nn.Flatten(), *list(network().blocks)[: layer + 1])
+    cut = partition(head, None, WINDOW)
+    plot(pieces, axis, by="active", layer=layer)
+    expected = cut.regions.groupby("active")["area"].sum()
+    np.testing.assert_allclose(sorted(filled(axis).values()), sorted(expected), rtol=1e-9)
+    where = cut.locate(pieces.centroids)
+    np.testing.assert_array_equal(born_through(pieces, layer), cut.regions["born"].to_numpy()[where])
+    assert sum(lines(axis).values()) == (pieces.edges["fold"].between(0, layer)).sum()
+
+
+def test_depth_is_the_fold_of_birth_also_of_max_pooling() -> None:
+    model = nn.Sequential(nn.Linear(2, 9), nn.ReLU(), Pool(3), nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 1, generator=generator)
+    cut = partition(model, None, WINDOW)
+    assert set(cut.regions["born"]) >= {0, 1, 2}
+    np.testing.assert_array_equal(born_through(cut, 2), cut.regions["born"])
+    assert (born_through(cut, -1) == -1).all()
+
+
+def test_panels_with_one_range_share_their_colours(pieces: Partition, axis: Any) -> None:
+    plot(pieces, axis, by="active", active_range=(0, 21))
+    colours = [pale(colour, 0.15) for colour in viridis(np.linspace(1, 0.12, 22))]
+    found = filled(axis)
+    for count, area in pieces.regions.groupby("active")["area"].sum().items():
+        assert found[colours[count]] == pytest.approx(area)
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{k} active" for k in (0, 4, 8, 13, 17, 21)]
+
+
+def test_max_pooling_alone_has_no_active_units_and_the_legend_says_so(axis: Any) -> None:
+    pools = partition(nn.Sequential(nn.Linear(2, 6), Pool(2), nn.Linear(3, 2)), None, WINDOW)
+    plot(pools, axis, by="active")
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["max pooling has no active units"]
+    assert set(filled(axis)) == {"#ffffff"}
+
+
+def test_the_mean_is_a_cross_and_the_legend_tells_it_and_the_classes(pieces: Partition, axis: Any) -> None:
+    plot(pieces, axis, layer=1, points=[[0, 0], [1, 1]], labels=[0, 2], mean=[0.5, -0.25])
+    crosses = [c for c in axis.collections if not isinstance(c, LineCollection)][-2:]
+    assert [c.get_offsets().tolist() for c in crosses] == [[[0.5, -0.25]]] * 2
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
+        "blocks.1.activation", "earlier layers", "data of class 0", "data of class 2", "mean of the data",
+    ]  # fmt: skip
+
+
+def test_of_many_layers_a_legend_tells_some() -> None:
+    deep = partition(nn.Sequential(*[p for _ in range(20) for p in (nn.Linear(2, 2), nn.ReLU())]), None, WINDOW)
+    axis = plot(deep, Figure().add_subplot())
+    told = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert len(told) == 8
+    assert (told[0], told[-1]) == (deep.folds[0].layer, deep.folds[-1].layer)
+
+
+def test_dots_have_the_colours_of_the_regions_of_their_class(axis: Any) -> None:
+    cut = partition(network(outputs=5), None, WINDOW)
+    plot(cut, axis, by="class", points=[[0, 0], [1, 1], [0, 1]], labels=[0, 2, 7])
+    dots = [c for c in axis.collections if not isinstance(c, LineCollection)]
+    assert [to_hex(c.get_facecolor()[0]) for c in dots] == [
+        *(class_colours(5)[k].lower() for k in (0, 2)), "#ffffff",
+    ]  # fmt: skip
+
+
+def test_methods_draw_the_same(pieces: Partition, tmp_path: Path) -> None:
+    assert [axis.get_title() for axis in pieces.plot_layers()] == [axis.get_title() for axis in plot_layers(pieces)]
+    plt.close("all")
+    pieces.animate(tmp_path / "a.gif", points=[[0.0, 0.0]], mean=(0, 0))
+    animate(pieces, tmp_path / "b.gif", points=[[0.0, 0.0]], mean=(0, 0))
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
 MUST_FAIL: list[tuple[dict[str, Any], str]] = [
     ({"by": "colour"}, r"by='colour': not known; choose from layer, active, class, depth, layer-regions"),
     ({"layer": "relu9"}, r"layer 'relu9': not one of the 3 that fold: blocks\.0\.activation, "),
@@ -229,6 +339,17 @@ MUST_FAIL: list[tuple[dict[str, Any], str]] = [
     ({"points": [[1.0, 2.0]], "labels": [1, 2]}, r"1 points need as many labels, not an array of shape \(2,\)"),
     ({"points": [[1.0, 2.0]], "labels": [0.5]}, r"labels are classes: whole numbers from 0 on"),
     ({"points": [[1.0, 2.0]], "labels": [-1]}, r"labels are classes: whole numbers from 0 on"),
+    ({"points": [[1.0, 2.0]], "labels": [float("nan")]}, r"labels are classes: whole numbers from 0 on"),
+    ({"points": [[1.0, 2.0]], "labels": ["a"]}, r"labels are classes: whole numbers from 0 on, not str_; number names"),
+    ({"points": [[1.0, float("nan")]]}, r"points: holds nan or infinity$"),
+    ({"points": [["a", "b"]]}, r"points: no array of numbers; could not convert string to float: 'a'$"),
+    ({"points": [[1.0], [1.0, 2.0]]}, r"points: no array of numbers; "),
+    ({"mean": [1.0, 2.0, 3.0]}, r"mean is one point \(x, y\) in the coordinates of the plane, not of shape \(3,\)"),
+    ({"mean": [float("inf"), 0]}, r"mean: holds nan or infinity"),
+    ({"linewidth": 0}, r"linewidth=0: of folds, in points, positive"),
+    ({"linewidth": "thin"}, r"linewidth='thin': of folds, in points, positive"),
+    ({"layer": 1.5}, r"layer 1\.5: not one of the 3 that fold"),
+    ({"layer": -1}, r"layer -1: not one of the 3 that fold"),
     ({"labels": [1]}, r"labels are of points: give points too"),
 ]
 
@@ -248,6 +369,8 @@ def test_there_are_no_classes_without_logits_and_before_the_end(axis: Any) -> No
         part = partition(network(), None, WINDOW, max_regions=40)
     with pytest.raises(ValueError, match=r"^by='class': the partition was stopped before its last layer"):
         plot(part, axis, by="class")
+    with pytest.raises(ValueError, match=r"^layer 2: the partition was stopped after 1 of 3 folds$"):
+        plot(part, axis, layer=2)
     plot(part, axis)
     assert len(plot_layers(part, np.array([axis]))) == part.folds_done == 1
 
@@ -278,7 +401,7 @@ def test_without_the_extra_the_message_says_what_to_install(
     for name in list(sys.modules):
         if name.partition(".")[0] == missing:
             monkeypatch.setitem(sys.modules, name, None)
-    for name in ("figures", "drawing", "animation"):
+    for name in ("figures", "picture", "drawing", "animation"):
         if missing == "matplotlib" or name == module:
             monkeypatch.delitem(sys.modules, f"normscope.spline.pictures.{name}")
     with pytest.raises(ImportError, match=re.escape(told)):

@@ -92,7 +92,13 @@ def test_a_narrow_first_layer_takes_no_more_directions_than_it_has_units():
     torch.testing.assert_close(forward[1].norms, reverse[1].norms, rtol=1e-10, atol=1e-14)
 
 
-def test_auto_takes_the_fewer_passes():
+def test_auto_takes_the_fewer_passes(monkeypatch):
+    taken = []
+    for name in ("forward", "reverse"):
+        push = getattr(jacobians, f"_{name}")
+        monkeypatch.setattr(
+            jacobians, f"_{name}", lambda *a, name=name, push=push, **k: taken.append(name) or push(*a, **k)
+        )
     wide, narrow = read(dense([2, 40, 40, 1]), (2,)), read(dense([500, 400, 3, 1]), (500,))
     for program, mode in ((wide, "forward"), (narrow, "reverse")):
         units = {index: torch.arange(fold.units) for index, fold in enumerate(program.folds)}
@@ -101,3 +107,5 @@ def test_auto_takes_the_fewer_passes():
             "reverse": jacobians._reverse_passes(program, units),
         }
         assert min(passes, key=passes.__getitem__) == mode
+        row_gradients(program, torch.zeros(1, *program.input_shape, dtype=torch.float64), units)
+        assert taken.pop() == mode

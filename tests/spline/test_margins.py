@@ -59,6 +59,13 @@ def test_an_affine_model_is_exact():
         assert found.upper[row] == pytest.approx(float(min(gaps)), rel=1e-6)
 
 
+def test_one_step_crosses_the_boundary_of_an_affine_model():
+    model = balanced(dense([4, 3]), cloud((4,), 20))
+    for point in cloud((4,), 10, 1):
+        found = margin_bounds(model, point[None], steps=1, starts=1)
+        assert found.upper[0] == pytest.approx(found.lower[0], rel=1e-6)
+
+
 def test_bounds_hold_in_full_input_space():
     points = cloud((1, 4, 4), 12) * 2
     model = balanced(small_conv(2), points)
@@ -103,12 +110,57 @@ def test_a_constant_class_has_no_upper_bound():
 
 
 def test_a_point_on_the_boundary():
-    model = nn.Sequential(nn.Linear(2, 2, bias=False))
+    """Of three classes, of which two tie at the first point and all at the second; the third is in a region."""
+    model = nn.Sequential(nn.Linear(2, 3, bias=False))
     with torch.no_grad():
-        model[0].weight.copy_(torch.eye(2))
-    found = margin_bounds(model, torch.tensor([[1.0, 1.0]]))
-    assert found.lower.tolist() == [0.0]
-    assert found.upper[0] < 1e-6
+        model[0].weight.copy_(torch.tensor([[-1.0, -1.0], [1.0, 0.0], [0.0, 1.0]]))
+    points = torch.tensor([[1.0, 1.0], [0.0, 0.0], [2.0, 1.0]])
+    found = margin_bounds(model, points)
+    for bound in (found.lower, found.upper):
+        np.testing.assert_allclose(bound, [0.0, 0.0, 0.5**0.5], rtol=1e-6)
+        assert not np.signbit(bound).any()
+    assert found.exact.all()
+    assert found.classes.tolist() == [1, 0, 1]
+    assert found.others.tolist() == [2, 1, 2]
+    np.testing.assert_array_equal(found.found[:2], points[:2].numpy())
+
+
+def test_a_tie_in_a_region_that_folds_elsewhere_and_of_one_logit():
+    model, point = dense([2, 6, 1]).double(), cloud((2,), 1)
+    with torch.no_grad():
+        model[2].bias.sub_(model(point)[0])
+    found = margin_bounds(model, point)
+    assert (found.lower[0], found.upper[0], found.exact[0]) == (0.0, 0.0, True)
+    assert (found.classes[0], found.others[0]) == (0, 1)
+    assert found.region[0] > 0
+
+
+def test_classes_that_tie_everywhere_are_no_boundary():
+    model = nn.Linear(2, 2)
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    found = margin_bounds(model, torch.zeros(1, 2))
+    assert np.isinf(found.lower[0])
+    assert np.isinf(found.upper[0])
+    assert found.others.tolist() == [-1]
+
+
+def test_a_tie_on_a_fold_is_not_told_to_be_exact():
+    """max(x, 0) and 0: no gradient tells that the class changes; x and y, on a fold of no weight: one does."""
+    one = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU())
+    other = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2, bias=False))
+    with torch.no_grad():
+        one[0].weight.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+        other[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        other[0].bias.copy_(torch.tensor([9.0, 9.0, 0.0]))
+        other[2].weight.copy_(torch.eye(2, 3))
+    for model in (one, other):
+        found = margin_bounds(model, torch.zeros(1, 2))
+        assert (found.lower[0], found.region[0], found.exact[0]) == (0.0, 0.0, False)
+        assert found.upper[0] < 1e-6
+        # of a point that was evaluated
+        assert read(model, (2,)).outputs(torch.tensor(found.found)).argmax(1) == found.others[0] != found.classes[0]
+    assert found.inside[0] == 0
 
 
 def test_the_model_and_the_random_state_stay_as_they_are():
@@ -125,7 +177,7 @@ def test_no_points_are_points():
 
 def test_bad_input_is_told_in_one_line():
     model, points = dense([2, 4, 3]), torch.zeros(1, 2)
-    with pytest.raises(ValueError, match="steps and starts are at least 1, got steps=0, starts=5"):
+    with pytest.raises(ValueError, match="steps is at least 1, got 0"):
         margin_bounds(model, points, steps=0)
     with pytest.raises(ValueError, match="samples come first"):
         margin_bounds(model, points[0])

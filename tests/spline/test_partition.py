@@ -111,8 +111,10 @@ def test_points_are_located_in_the_region_with_their_pattern(found: Partition) -
     assert torch.equal(ours, theirs)
     assert found.locate([[-2.1, 0.0], [0.0, 3.1]]).tolist() == [-1, -1]
     assert (found.locate(found.vertices) >= 0).all()
-    with pytest.raises(ValueError, match=r"points must be finite coordinates of shape \(m, 2\)"):
-        found.locate([[np.nan, 0.0]])
+    for bad in ([[np.nan, 0.0]], [["a", 0.0]], [0.0, 0.0], None, [[0.0, 1j]]):
+        with pytest.raises(ValueError, match=r"^points must be finite coordinates of shape \(m, 2\)"):
+            found.locate(bad)
+    assert found.locate(torch.zeros(1, 2, requires_grad=True)) == found.locate([[0, 0]])
 
 
 def test_verification_passes_and_tells_its_numbers(found: Partition) -> None:
@@ -193,3 +195,6 @@ def test_a_model_without_folds_is_one_region() -> None:
     assert whole.verify().ok
     with pytest.raises(IndexError, match="there is no region 1: this partition has regions 0 to 0"):
         whole.neighbours(1)
+    for bad in (0.5, "a", None, -1):
+        with pytest.raises(IndexError, match=rf"^there is no region {bad!r}: this partition has regions 0 to 0$"):
+            whole.affine(bad)  # type: ignore[arg-type]

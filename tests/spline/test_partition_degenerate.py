@@ -101,6 +101,19 @@ def test_a_dead_layer_leaves_the_partition_before_it() -> None:
     np.testing.assert_array_equal(found.area, alive.area)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_features_that_are_constant_but_for_rounding_cut_nothing(seed: int) -> None:
+    """Batch norm blows it up 300 times, and rows of a matrix product round differently: signs without sense."""
+    generator = torch.Generator().manual_seed(seed)
+    constant = linear([[0.0]] * 7, torch.randint(-1, 2, (7,), generator=generator).tolist())
+    model = nn.Sequential(
+        linear([[0.0, 0.0]], [0.0]), nn.LeakyReLU(0.1), constant, nn.LeakyReLU(0.1),
+        random_linear(7, 9, generator, bias=0.0), nn.BatchNorm1d(9), nn.ReLU6(), random_linear(9, 2, generator),
+    )  # fmt: skip
+    found = checked(partition(model, None, (0, 1, 0, 1), batch=torch.randn(9, 2, generator=generator)))
+    assert len(found) == 1
+
+
 def test_every_kink_of_a_unit_is_an_edge() -> None:
     found = checked(partition(nn.Sequential(linear([[1.0, 0.0]], [0.5]), nn.Hardtanh()), None, WINDOW))
     inner = found.edges[found.edges["fold"] == 0]

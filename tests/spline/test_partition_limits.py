@@ -37,8 +37,25 @@ def test_a_limit_keeps_the_folds_that_are_done_and_says_so() -> None:
     assert partition(model, None, WINDOW, max_regions=len(whole)).complete
     with pytest.warns(RuntimeWarning, match=f"fold 3 of 3 .* more than {len(whole) - 1} regions"):
         assert partition(model, None, WINDOW, max_regions=len(whole) - 1).folds_done == 2
-    with pytest.raises(ValueError, match="max_regions must be at least 1, got 0"):
-        partition(model, None, WINDOW, max_regions=0)
+    assert partition(model, None, WINDOW, max_regions=float(len(whole))).complete  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("count", "error", "told"),
+    [
+        *((count, TypeError, rf"is a whole number, not {re.escape(repr(count))}$") for count in ("x", 2.5, True)),
+        (float("nan"), TypeError, "is a whole number, not nan$"),
+        (float("inf"), TypeError, "is a whole number, not inf$"),
+        ([3], TypeError, "is a whole number, not a list of 1"),
+        (0, ValueError, "is at least 1, got 0$"),
+        (-1, ValueError, "is at least 1, got -1$"),
+    ],
+)
+def test_counts_that_make_no_sense(count: Any, error: type[Exception], told: str) -> None:
+    with pytest.raises(error, match=f"^max_regions {told}"):
+        partition(perceptron(), None, WINDOW, max_regions=count)
+    with pytest.raises(error, match=f"^regions {told}"):
+        partition(perceptron(width=3), None, WINDOW).verify(regions=count)
 
 
 def test_progress_goes_from_nothing_to_all_folds() -> None:
@@ -101,6 +118,20 @@ def test_the_model_stays_as_it_is() -> None:
         ((0, 1, 0), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got (0, 1, 0)"),
         ((0, float("nan"), 0, 1), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got (0, nan, 0, 1)"),
         (7, "extent must be four finite numbers (xmin, xmax, ymin, ymax), got 7"),
+        ("0101", "extent must be four finite numbers (xmin, xmax, ymin, ymax), got '0101'"),
+        (("0", "1", 0, 1), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got ('0', '1', 0, 1)"),
+        ({0, 1, 2, 3}, "extent must be four finite numbers (xmin, xmax, ymin, ymax), got {0, 1, 2, 3}"),
+        ((0, 1, 0, None), "extent must be four finite numbers (xmin, xmax, ymin, ymax), got (0, 1, 0, None)"),
+        ((-1e200, 1, 0, 1), "extent: coordinates are at most 1e+100, and a window at least 1e-100, got (-1e+200, "),
+        (
+            (0, 1e-150, 0, 1e-150),
+            "extent: coordinates are at most 1e+100, and a window at least 1e-100, got (0, 1e-150",
+        ),
+        (
+            (1e8, 1e8 + 1e-6, 0, 1),
+            "the window is 1.0e-06 wide in x, where coordinates are up to 1e+08: too narrow for ",
+        ),
+        ((0, 1, 0, 1e-14), "the window is 1.0e-14 wide in y, where coordinates are up to 1: too narrow for float64; "),
     ],
 )
 def test_windows_that_make_no_sense(extent: Any, message: str) -> None:
@@ -111,18 +142,48 @@ def test_windows_that_make_no_sense(extent: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("plane", "message"),
     [
-        (torch.zeros(2), "plane must be (origin, u, v), three arrays of the shape of one input, or None"),
-        ((torch.zeros(2), torch.ones(2)), "plane must be (origin, u, v), three arrays of the shape of one input, or"),
+        (torch.zeros(3, 2), "three arrays of the shape of one input, or None, got Tensor of shape (3, 2)"),
+        ("abc", "plane must be (origin, u, v), three arrays of the shape of one input, or None, got str"),
+        ((torch.zeros(2), torch.ones(2)), "three arrays of the shape of one input, or None, got 2 of them"),
+        (plane_through([0, 0], [1, 0], [0, 1]), "got two: plane_through returns the plane and where the samples are"),
+        ((0, 1, 2), "an input of shape () has no plane: it takes at least two numbers"),
         ((np.zeros(2), np.ones(3), np.ones(2)), "u of the plane has shape (3,), but one input has (2,)"),
         ((np.zeros(2), np.zeros(2), np.ones(2)), "u of the plane is zero: it takes two directions that are not"),
         ((np.zeros(2), np.ones(2), -2 * np.ones(2)), "u and v of the plane are parallel: it takes two directions that"),
-        ((np.zeros(2), np.array([1.0, np.inf]), np.ones(2)), "u holds nan or infinity"),
-        ((["a", "b"], np.zeros(2), np.ones(2)), "origin is no array of numbers: list"),
+        ((np.zeros(2), np.array([1.0, np.inf]), np.ones(2)), "u of the plane holds nan or infinity"),
+        ((["a", "b"], np.zeros(2), np.ones(2)), "origin of the plane is no array of real numbers: list"),
+        ((np.zeros(2), np.array([None, 1]), np.ones(2)), "u of the plane is no array of real numbers: ndarray"),
+        ((np.zeros(2), np.ones(2), torch.ones(2) * 1j), "v of the plane is no array of real numbers: Tensor"),
+        ((np.zeros(2), np.array(["0", "1"]), np.ones(2)), "u of the plane is no array of real numbers: ndarray"),
+        ((np.zeros(2), np.ones(2), None), "v of the plane is no array of real numbers: NoneType"),
     ],
 )  # fmt: skip
 def test_planes_that_make_no_sense(plane: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         partition(perceptron(), plane, WINDOW)
+
+
+@pytest.mark.parametrize(
+    "plane",
+    [
+        ([0, 0], [1, 0], [0, 1]),
+        (torch.zeros(2).half(), np.array([0.0, 1.0])[::-1], torch.tensor([0, 1])),
+        (np.zeros(2, dtype=">f4"), torch.tensor([1.0, 0.0], requires_grad=True), torch.tensor([0.0, 1.0]).to_sparse()),
+    ],
+)
+def test_planes_of_any_kind_of_array_are_the_same(plane: Any) -> None:
+    found, expected = partition(perceptron(), plane, WINDOW), partition(perceptron(), None, WINDOW)
+    np.testing.assert_array_equal(found.vertices, expected.vertices)
+
+
+def test_numbers_in_lists_keep_their_digits() -> None:
+    assert partition(perceptron(), ([0.1, 0.2], [1, 0], [0, 1]), WINDOW).plane.origin.tolist() == [0.1, 0.2]
+
+
+def test_directions_may_be_small() -> None:
+    """Their squares are zero in float64."""
+    small = partition(perceptron(), ([0.5, 0.25], [1e-200, 0.0], [0.0, 1e-200]), WINDOW)
+    assert len(small) == 1
 
 
 def test_a_plane_of_another_dimension_names_both() -> None:

@@ -6,15 +6,18 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from program_cases import Clipped, Written
 from torch import Tensor, nn
+from torch.ao.quantization.observer import MinMaxObserver
 
 from fingerprint import fingerprint
 from normscope import models
 from normscope.loading import LoadingError
+from normscope.nn import DecomposedBatchNorm1d
 from normscope.spline.reading.program import read
 from normscope.spline.reading.refusal import NotPiecewiseAffineError
 
@@ -22,6 +25,35 @@ from normscope.spline.reading.refusal import NotPiecewiseAffineError
 class TwoInputs(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         return left + right
+
+
+class Named(nn.Module):
+    def forward(self, **inputs: Tensor) -> Tensor:
+        return inputs["x"]
+
+
+class NamedToo(nn.Module):
+    def forward(self, x: Tensor, *, mask: Tensor) -> Tensor:
+        return x * mask
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(3, 1, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.view(-1, 2, 3)
+        return self.attention(x, x, x)[0]
+
+
+class Looking(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table(x.long())
 
 
 class Swallowing(nn.Module):
@@ -74,11 +106,24 @@ NOT_AFFINE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "group norm": (second(lambda: nn.GroupNorm(2, 6)), r"\(GroupNorm\) applies group_norm"),
     "instance norm": (
         lambda: nn.Sequential(nn.Unflatten(1, (2, 3)), nn.InstanceNorm1d(2)),
-        r"layer '1' \(InstanceNorm1d\) normalizes by the statistics of what it is given",
+        r"layer '1' \(InstanceNorm1d\) normalizes every sample by its own .*track_running_stats=True",
     ),
     "batch norm without statistics": (
         second(lambda: nn.BatchNorm1d(6, track_running_stats=False)),
-        r"layer '1' \(BatchNorm1d\) normalizes by the statistics of what it is given.*give their batch",
+        r"layer '1' \(BatchNorm1d\) has no running statistics, .* give a batch to take them from \(batch=\)",
+    ),
+    "decomposed batch norm without statistics": (
+        second(lambda: DecomposedBatchNorm1d(6, recenter=False, track_running_stats=False)),
+        r"layer '1' \(DecomposedBatchNorm1d\) has no running statistics",
+    ),
+    "batch norm by hand": (
+        written(lambda m, x: F.batch_norm(x, None, None, training=True)),
+        r"by the statistics of the batch .*use an nn.BatchNorm module, or training=False",
+    ),
+    "rms norm": (second(lambda: nn.RMSNorm(6)), r"layer '1' \(RMSNorm\) applies rms_norm, which is not piecewise"),
+    "attention module": (
+        lambda: Attending(),
+        r"layer 'attention' \(MultiheadAttention\) multiplies two values that depend on the input",
     ),
     "product": (written(lambda m, x: x * m.linear(x)), r"multiplies two values that depend on the input \(mul\)"),
     "attention": (written(lambda m, x: x @ m.linear(x).T), r"multiplies two values that depend on the input \(mm\)"),
@@ -89,7 +134,32 @@ NOT_AFFINE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "comparison": (written(lambda m, x: torch.where(x > 0, x, -x)), r"compares .*\(gt\): say it with relu"),
     "jump": (second(lambda: nn.Threshold(0.0, 1.0)), r"layer '1' \(Threshold\) jumps at 0 to 1"),
     "places": (written(lambda m, x: x.max(1)[1] * 1.0), "uses the places of maxima"),
-    "sorted": (written(lambda m, x: x.sort(1)[0]), "applies sort"),
+    "sorted": (written(lambda m, x: x.sort(1)[0]), "applies sort, whose folds are not followed: say it with abs"),
+    "norm of order 1": (written(lambda m, x: x.norm(p=1, dim=1)), "applies linalg_vector_norm, whose folds are not"),
+    "largest of a norm": (written(lambda m, x: x.norm(p=float("inf"), dim=1)), "whose folds are not followed"),
+    "norm": (written(lambda m, x: x.norm(dim=1)), "applies linalg_vector_norm, which is not piecewise affine"),
+    "to whole numbers": (written(lambda m, x: x.round()), "applies round, which jumps"),
+    "shrinking": (second(nn.Hardshrink), r"layer '1' \(Hardshrink\) applies hardshrink, which jumps"),
+    "complex": (written(lambda m, x: torch.fft.fft(x).real), r"computes with complex numbers \(fft_r2c\): say it with"),
+    "sparse": (
+        written(lambda m, x: torch.sparse.mm(torch.eye(6).to_sparse(), x.T).T),
+        "computes with sparse or quantized numbers .*dense, real",
+    ),
+    "table": (lambda: Looking(), r"layer 'table' \(Embedding\) looks its input up in a table"),
+    "whole numbers that fail": (
+        written(lambda m, x: m.linear.weight[x.long() + 100]),
+        "turns values that depend on the input into int64",
+    ),
+    "quantized": (
+        second(MinMaxObserver),
+        r"layer '1' \(MinMaxObserver\) is quantized, or on the way to it.*from before",
+    ),
+    "noise like it": (written(lambda m, x: x + torch.randn_like(x)), r"draws random numbers in .*\(randn_like\)"),
+    "noise of numpy": (written(lambda m, x: x * np.random.rand()), "does something else for another batch"),  # noqa: NPY002
+    "a layer at random": (
+        written(lambda m, x: m.linear(x) if torch.rand(()).item() < 0.5 else x),
+        "draws random numbers in eval mode too, and reads one",
+    ),
     "branch": (written(lambda m, x: x if x.sum() > 0 else -x), r"reads a number that depends on the input.*flow"),
     "branch, caught": (Swallowing, r"\(Swallowing\) reads a number that depends on the input"),
     "through numpy": (written(lambda m, x: x * float(x.numpy().sum())), "does something else for another batch"),
@@ -105,18 +175,21 @@ NOT_AFFINE: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "does something else for another batch",
     ),
     "a state that changes": (Drifting, r"\(Drifting\) uses numbers that are others in every pass: .* change"),
-    "recurrent": (lambda: nn.LSTM(6, 4), r"\(LSTM\) writes in place \(add\) where that cannot be followed"),
+    "recurrent": (lambda: nn.LSTM(6, 4), r"\(LSTM\) applies lstm, which is not piecewise affine"),
+    "recurrent ReLU": (lambda: nn.RNN(6, 4, nonlinearity="relu"), r"applies rnn_relu, which writes in place \(add\)"),
     "mixed samples": (written(lambda m, x: F.relu(x.mean(0)) + x), "mixes the samples of a batch"),
 }
 
 CANNOT: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "mean of the batch": (
         written(lambda m, x: F.relu(x - x.mean(0))),
-        "layer 'Written' is given for one sample depends on the others of its batch",
+        "layer 'relu' is given for one sample depends on the others of its batch",
     ),
     "mean of the batch, last": (written(lambda m, x: x - x.mean(0)), "output of one sample depends on the others"),
     "number of samples": (written(lambda m, x: x * x.shape[0]), "output of one sample depends on the others"),
     "two inputs": (TwoInputs, r"needs 2 inputs \(left, right\): wrap it"),
+    "an input by name": (Named, r"takes no input by position: wrap it"),
+    "another input by name": (NamedToo, r"needs 2 inputs \(x, mask\): wrap it"),
     "several outputs": (written(lambda m, x: (x, m.linear(x))), "a tuple of 2 .* wrap it in a module that returns one"),
     "no output": (written(lambda m, x: None), "the model returns None"),
     "one number": (written(lambda m, x: x.sum()), r"an output of shape \(\) of 3 samples"),

@@ -27,13 +27,24 @@ def test_with_weights_of_variance_one_every_batch_goes_to_zero(name: str) -> Non
     assert transitions(True, False, name) == []
 
 
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-3, 3), name=st.sampled_from(("tanh", "gelu", "softplus")))
-def test_and_the_recentered_variance_of_a_batch_shrinks(seed: int, scale: float, name: str) -> None:
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "gelu", "silu"])
+def test_a_slope_on_one_side_counts_half(name: str) -> None:
+    assert takes_all_to_zero(layer(name, 2.0))
+    for n in (2, 8, 32):
+        assert GramMap(True, False, name, weight_variance=2.0).fixed_points(n) == []
+
+
+SHRINKING = (("tanh", 1.0), ("gelu", 1.0), ("softplus", 1.0), ("gelu", 2.0), ("silu", 2.0), ("softplus", 2.0))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(-3, 3), which=st.sampled_from(SHRINKING))
+def test_and_the_recentered_variance_of_a_batch_shrinks(seed: int, scale: float, which: tuple[str, float]) -> None:
+    name, weight_variance = which
     points = np.random.default_rng(seed).standard_normal((4, 3)) * 10**scale
     centre = np.eye(4) - 1 / 4
     before = centre @ points @ points.T @ centre
-    after = centre @ GramMap(True, False, name)(points @ points.T) @ centre
+    after = centre @ GramMap(True, False, name, weight_variance=weight_variance)(points @ points.T) @ centre
     assert np.trace(after) < np.trace(before)
 
 
@@ -43,7 +54,8 @@ def test_and_the_recentered_variance_of_a_batch_shrinks(seed: int, scale: float,
         ("tanh", 1.1),  # grows near 0
         ("erf", 1.0),  # slope 2/√π at 0
         ("sigmoid", 16.5),
-        (lambda x: np.maximum(x, 0.0), 1.1),
+        (lambda x: np.maximum(x, 0.0), 2.1),
+        ("gelu", 2.1),  # far out as the ReLU
         (lambda x: x, 1.0),  # every batch stays
         (lambda x: np.abs(x), 1.0),  # no rounding of ℓ decides
         (np.sign, 0.01),  # infinitely steep at 0

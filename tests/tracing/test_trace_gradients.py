@@ -81,7 +81,9 @@ def test_a_ratio_is_that_of_stored_terms() -> None:
     leaf = model[0](IMAGES).detach().requires_grad_()
     nn.functional.cross_entropy(model[3](leaf.relu().flatten(1)), LABELS).backward()
     terms = reference.conv_terms(IMAGES.numpy(), leaf.grad.numpy(), (3, 3), (1, 1), (1, 1), (1, 1), 1)
-    found = trace(model, IMAGES, LABELS, measures=KERNELS).table.set_index("layer")["kernel_gradient_ratio"]
+    table = trace(model, IMAGES, LABELS, measures=KERNELS).table.set_index("layer")
+    found = table["kernel_gradient_ratio"]
+    assert table["kernel_sqrt_terms"].dropna().to_dict() == {"0": len(terms) ** 0.5, "3": 12**0.5}
     assert found["0"] == pytest.approx(np.abs(terms).mean() / np.abs(terms.mean(0)).mean(), rel=1e-9)
     assert found.isna().to_dict() == {"0": False, "1": True, "2": True, "3": False}
 
@@ -183,7 +185,15 @@ def test_metrics_are_those_of_the_gradient_by_the_outputs() -> None:
     model = built("resnet")
     outputs = model(IMAGES).detach()
     gradient = (outputs.softmax(1) - nn.functional.one_hot(LABELS, 5)) / 12
-    expected = {"images": 12, "classes": 5, **reference.output_metrics(gradient.numpy(), LABELS.tolist())}
+    chosen = [row.index(max(row)) for row in outputs.tolist()]
+    most = max(range(5), key=chosen.count)
+    predicted = {
+        "predicted_class": most, "predicted_share": chosen.count(most) / 12,
+        "label_share": LABELS.tolist().count(most) / 12,
+    }  # fmt: skip
+    expected = {
+        "images": 12, "classes": 5, **reference.output_metrics(gradient.numpy(), LABELS.tolist()), **predicted
+    }  # fmt: skip
     assert trace(model, IMAGES, LABELS, measures=OUTPUTS).output_gradients == pytest.approx(expected, nan_ok=True)
 
 
@@ -281,6 +291,7 @@ def test_they_are_printed_compared_and_saved(tmp_path: Path) -> None:
     numbers = found.output_gradients
     text = str(found)
     assert f"gradient by the outputs: class {numbers['largest_class']} is the largest wrong one of" in text
+    assert f"outputs: class {numbers['predicted_class']} is the largest of" in text
     assert "gradient by the outputs" in found._repr_html_()
     assert "gradient by the outputs" not in str(trace(built("reused"), IMAGES, LABELS))
     changes = found.compare(found)

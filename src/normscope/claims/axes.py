@@ -1,12 +1,15 @@
-"""What figures of claims share: ticks that are numbers one reads, markers, and a strip of dots a kind of network."""
+"""What figures of claims share: panels, ticks that are numbers one reads, intervals, and a strip of dots a kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from normscope.claims.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,14 +20,20 @@ MARKERS: Final = "osD^vP*"
 LINES: Final = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 """Likewise, for curves of many points."""
 
+CONFIDENCE: Final = 0.95
+"""Of every interval in a figure. Those of criteria are longer: several parts share their error rate."""
 
-def panels(ax: Axes, rows: int, columns: int) -> list[list[Axes]]:
+
+_MOST_TICKS: Final = 8
+
+
+def panels(ax: Axes, rows: int, columns: int, *, sharex: bool = True, sharey: bool = True) -> list[list[Axes]]:
     """``ax`` made a grid of panels that share their axes, row by row; of itself nothing is seen any more."""
     spec, figure = ax.get_subplotspec(), ax.get_figure()
     assert spec is not None
     assert figure is not None
     ax.set_axis_off()
-    grid = spec.subgridspec(rows, columns).subplots(sharex=True, sharey=True, squeeze=False)
+    grid = spec.subgridspec(rows, columns).subplots(sharex=sharex, sharey=sharey, squeeze=False)
     return [list(row) for row in grid]
 
 
@@ -37,10 +46,60 @@ def number_ticks(ax: Axes, x: Iterable[float] | None = None, y: Iterable[float] 
             place.set_ticks([], minor=True)
 
 
+def whole_ticks(ax: Axes) -> None:
+    """Ticks of x at whole numbers: layers and steps have no halves."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
 def round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten, from ``low`` to ``high``: ticks of a logarithmic axis of a few octaves."""
+    """Ticks of a logarithmic axis from ``low`` to ``high``, the finer the shorter it is, and never many.
+
+    Numbers of one digit or two over about an octave; 1, 2 and 5 times powers of ten over some decades; powers over
+    more.
+    """
+    for digits in ((1, 1.2, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,)):
+        found = _times_powers(digits, low, high)
+        if 2 <= len(found) <= _MOST_TICKS:
+            return found
+    if len(found) > _MOST_TICKS:
+        return found[:: -(-len(found) // _MOST_TICKS)]
+    fine = (_times_powers(np.arange(1, 10, step).round(1), low, high) for step in (0.5, 0.2, 0.1))
+    return next((ticks for ticks in fine if len(ticks) > 1), found)
+
+
+def _times_powers(digits: Iterable[float], low: float, high: float) -> list[float]:
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    return [k * 10.0**power for power in powers for k in (1, 2, 5) if low <= k * 10.0**power <= high]
+    return [float(k * 10.0**power) for power in powers for k in digits if low <= k * 10.0**power <= high]
+
+
+def mean_and_bars(groups: Any) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Of every group of a column its mean, and half its interval (Student's); that is NaN of a single value."""
+    from scipy.stats import t
+
+    half = groups.sem() * t.ppf((1 + CONFIDENCE) / 2, groups.count() - 1)
+    return groups.mean(), half
+
+
+def exponential_bars(middle: ArrayLike, half: ArrayLike) -> NDArray[np.float64]:
+    """Of means of logarithms: how far the interval goes down and up from the geometric mean, shape (2, …)."""
+    centre, reach = np.exp(np.asarray(middle)), np.asarray(half)
+    return np.stack([-centre * np.expm1(-reach), centre * np.expm1(reach)])
+
+
+def band(ax: Axes, groups: Any, colour: str) -> None:
+    """The interval of the mean of every group, as a band along x."""
+    middle, half = mean_and_bars(groups)
+    ax.fill_between(middle.index, middle - half, middle + half, color=colour, alpha=0.25, linewidth=0)
+
+
+def legend_above(ax: Axes, columns: int = 1, title: str | None = None) -> None:
+    """A legend that can lie on no data."""
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=columns, fontsize="small", title=title,
+        title_fontsize="small",
+    )  # fmt: skip
 
 
 def strips(ax: Axes, table: pd.DataFrame, by: str, value: str, colour: Callable[[Any], str]) -> None:
@@ -51,3 +110,12 @@ def strips(ax: Axes, table: pd.DataFrame, by: str, value: str, colour: Callable[
         ax.plot(rows[value], spread, "o", color=colour(name), markersize=3, alpha=0.6, markeredgewidth=0)
     ax.set_yticks(range(len(groups)), [str(name) for name, _ in groups])
     ax.set_ylim(-0.6, len(groups) - 0.4)
+
+
+def beside_strips(ax: Axes, shares: Sequence[Estimate], title: str) -> None:
+    """Right of `strips`, the first at the bottom: what fraction of each, with its interval."""
+    right = ax.secondary_yaxis("right")
+    words = [f"{100 * s.value:.0f} ({100 * s.low:.0f} – {100 * s.high:.0f})" for s in shares]
+    right.set_yticks(range(len(shares)), words, fontsize="small")
+    right.tick_params(length=0)
+    right.set_ylabel(title, fontsize="small")

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from normscope import simulate
-from normscope.claims.axes import MARKERS, number_ticks
+from normscope.claims.axes import MARKERS, number_ticks, whole_ticks
 from normscope.claims.claim import Claim, Criterion, Paper
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most
@@ -67,7 +67,8 @@ def _draw_rank(measurement: Measurement, ax: Axes) -> None:
         ax.axhline(np.sqrt(width), color=colour, linestyle="--", linewidth=0.8)
     for style, label in (("-", "with rescaling"), (":", "without"), ("--", "√d")):
         ax.plot([], [], style, color="k", linewidth=1, label=label)
-    ax.set(xlabel="layer / d", ylabel="r = Tr(M)² / ‖M‖², n = d points", yscale="log")
+    ax.set(xlabel="layer / d", ylabel="r = Tr(M)² / ‖M‖², n = d points (mean)", yscale="log")
+    whole_ticks(ax)
     number_ticks(ax, y=[2**k for k in range(int(np.log2(max(widths))) + 1)])
     ax.legend(fontsize="small", ncols=2)
 
@@ -76,7 +77,8 @@ RANK: Final = Claim(
     id="daneshmand2020.rank-collapse",
     paper=PAPER,
     result="Theorem 2 and its figure",
-    statement="Behind many linear layers all points lie on one line, but with rescaling they keep a rank of order √d.",
+    statement="Without norm all points lie on one line behind many linear layers; with rescaling they keep a rank of "
+    "order √d, d the width.",
     method="r = Tr(M)²/‖M‖², a lower bound of the rank, of n = d points at the last layer of deep linear networks by "
     "exact law; least-squares line of log r on log d.",
     criterion=Criterion(

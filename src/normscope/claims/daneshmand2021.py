@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import simulate, theory
-from normscope.claims.axes import MARKERS, number_ticks, round_numbers
+from normscope.claims.axes import CONFIDENCE, MARKERS, mean_and_bars, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion, Paper
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most, within
@@ -71,7 +71,12 @@ def _draw_decay(measurement: Measurement, ax: Axes) -> None:
         ax.semilogy(path.index, path, color=colour, marker=marker, markersize=3, label=f"width {width}")
         ax.axhline(theory.orthogonality_plateau(n, width).mean, color=colour, linestyle="--", linewidth=1)
     bound = theory.orthogonality_gap_bound(path.index, n, width, alpha)
-    ax.semilogy(path.index, np.minimum(bound, np.sqrt(1 - 1 / n)), "k:", label=f"published bound, width {width}")
+    ax.semilogy(
+        path.index,
+        np.minimum(bound, np.sqrt(1 - 1 / n)),
+        "k:",
+        label=f"published bound, width {width}",
+    )
     ax.plot([], [], "k--", linewidth=1, label="plateau, theory")
     ax.set(xlabel="layer", ylabel=f"orthogonality gap V (mean, n = {n})")
     ax.set_ylim(bottom=5e-4)  # room for the legend
@@ -131,10 +136,12 @@ def _draw_plateau(measurement: Measurement, ax: Axes) -> None:
     table, n = measurement.table, int(measurement.scalars["points"])
     groups = table.groupby("width")["gap"]
     level, widths = groups.mean(), np.array(sorted(table["width"].unique()))
-    ax.errorbar(widths, level, 1.96 * groups.sem(), fmt="o", color=CYCLE[0], label="networks (mean, 95 % interval)")
-    fitted = np.polyfit(np.log(table["width"]), np.log(table["gap"]), 1)
-    centre = np.exp(np.log(level).mean() - np.log(widths).mean() * fitted[0])
-    ax.plot(widths, centre * widths ** fitted[0], color=CYCLE[0], label=f"fit, slope −{-fitted[0]:.3f}")
+    half = mean_and_bars(groups)[1]
+    ax.errorbar(widths, level, half, fmt="o", color=CYCLE[0], capsize=4, label="networks (mean, 95% interval)")
+    fitted = slope(np.log(table["width"]), np.log(table["gap"]), CONFIDENCE)
+    # the fit is of logarithms of V: its slope, at the level of the means that are drawn
+    centre = np.exp(np.log(level).mean() - np.log(widths).mean() * fitted.value)
+    ax.plot(widths, centre * widths**fitted.value, color=CYCLE[0], label=f"fit of log V on log d: slope {fitted}")
     plateau = [theory.orthogonality_plateau(n, int(width)).mean for width in widths]
     ax.plot(widths, plateau, "--", color=CYCLE[1], label="theory to leading order, slope −0.5")
     ax.set(xscale="log", yscale="log", xlabel="width d", ylabel=f"orthogonality gap V in deep layers (n = {n})")
@@ -205,7 +212,7 @@ def _draw_two_points(measurement: Measurement, ax: Axes) -> None:
         paths = measurement.table
         paths = paths[paths["rescale"] == rescale].pivot_table(index="depth", columns="network", values="cosine")
         ax.plot(paths.iloc[:, :20], color=colour, alpha=0.25, linewidth=0.7)
-        ax.plot(paths.mean(axis=1), style, color=colour, linewidth=2, label=f"{label} (mean and single networks)")
+        ax.plot(paths.mean(axis=1), style, color=colour, linewidth=2, label=f"{label} (mean; thin: single networks)")
     width = int(measurement.scalars["width"])
     ax.axhline(np.sqrt(2 / (np.pi * width)), color="k", linestyle=":", label=f"two random directions, d = {width}")
     ax.set(xlabel="layer", ylabel="|cosine| of two points", ylim=(0, 1.02))

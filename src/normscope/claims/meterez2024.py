@@ -57,7 +57,7 @@ def _draw_gap(measurement: Measurement, ax: Axes) -> None:
     ax.semilogy(gaps.mean(axis=1), color=CYCLE[0], linewidth=2, label="networks, and their mean")
     middle = len(gaps) // 2
     line = gaps.loc[middle].mean() * (1 + 2 / width) ** -(gaps.index - middle).to_numpy(dtype=float)
-    ax.semilogy(gaps.index, line, "k--", label="factor n/(n + 2) per layer")
+    ax.semilogy(gaps.index, line, "k--", label="theory near isometry: factor n/(n + 2) per layer")
     ax.set(xlabel="layer", ylabel=f"isometry gap (nats), n = d = {width}")
     ax.legend(fontsize="small")
 
@@ -123,8 +123,12 @@ def _draw_gradients(measurement: Measurement, ax: Axes) -> None:
     for colour, marker, (weights, label) in zip(CYCLE, MARKERS, _LABELS.items(), strict=False):
         rows = measurement.table[measurement.table["weights"] == weights]
         ax.plot(rows["depth"], rows["log_norm"], marker, color=colour, markersize=3, alpha=0.4)
-        ax.plot(rows.groupby("depth")["log_norm"].mean(), color=colour, marker=marker, label=label)
-    width = int(measurement.scalars["width"])
+        mean_of = rows.groupby("depth")["log_norm"].mean()
+        ax.plot(mean_of, color=colour, marker=marker, label=f"{label} (mean; small: single networks)")
+    width, unit = int(measurement.scalars["width"]), float(measurement.scalars["mean_field"])
+    depths = np.array(mean_of.index)  # Gaussian weights come last
+    line = mean_of.iloc[0] + unit * (depths - depths[0])
+    ax.plot(depths, line, "k--", linewidth=1, label="mean field, Gaussian weights: ½ ln((n − 1)/(n − 2)) per layer")
     ax.set(xlabel="depth of the network", ylabel=f"ln ‖∂L/∂W₁‖, n = d = {width}")
     ax.legend(fontsize="small")
 
@@ -202,10 +206,10 @@ def _judge_tension(measurement: Measurement, criterion: Criterion) -> Sequence[P
 def _draw_tension(measurement: Measurement, ax: Axes) -> None:
     means = measurement.table.groupby("depth")[["isometry", "orthogonality"]].mean()
     width = int(measurement.scalars["width"])
-    lines = ax.plot(means["isometry"], color=CYCLE[1], label="isometry gap")
+    lines = ax.plot(means["isometry"], color=CYCLE[1], label="isometry gap (left)")
     other = ax.twinx()
-    lines += other.plot(means["orthogonality"], "--", color=CYCLE[0], label="orthogonality gap V")
-    lines += [other.axhline(np.sqrt(1 - 1 / width), color="k", linestyle=":", label="V of parallel points")]
+    lines += other.plot(means["orthogonality"], "--", color=CYCLE[0], label="orthogonality gap V (right)")
+    lines += [other.axhline(np.sqrt(1 - 1 / width), color="k", linestyle=":", label="V of parallel points (right)")]
     ax.set(xlabel="layer", ylabel=f"isometry gap (nats), n = d = {width}")
     other.set(ylabel="orthogonality gap V", ylim=(0, 1.05))
     ax.legend(handles=lines, fontsize="small", loc="center right")

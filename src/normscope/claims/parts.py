@@ -63,14 +63,17 @@ class Part:
     holds: bool
 
     def __str__(self) -> str:
-        return f"{self.name} {self.measured}, {self._relation} {self.expected}"
+        return f"{self.name}: {self.measured}, {self._relation} {self.expected}"
 
     @property
     def _relation(self) -> str:
         if self.holds:
             return "expected"
         apart = self.measured.high < self.expected.low or self.measured.low > self.expected.high
-        return "but expected" if apart or self.measured.confidence is None else "not shown to be"
+        if apart or self.measured.confidence is None:
+            return "but expected"
+        bounded = self.expected.low < self.expected.high and not math.isinf(self.expected.high - self.expected.low)
+        return "not shown to lie in" if bounded else "not shown to be"
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON; `from_json` gives it back."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normscope import data, models, simulate, theory
-from normscope.claims.axes import MARKERS
+from normscope.claims.axes import MARKERS, band, whole_ticks
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most
@@ -120,20 +120,31 @@ def _draw_dense(measurement: Measurement, ax: Axes) -> None:
             rows = measurement.table[(measurement.table["norm"] == norm) & (measurement.table["skip"] == skip)]
             _draw_path(ax, rows, style + marker, colour, None if skip else label)
     ax.plot([], [], "k--", label="with shortcuts")
-    ax.set(xlabel="layer", ylabel="log₁₀ ‖∂L/∂W‖², less that of the last layer")
+    last = int(measurement.table["layer"].max())
+    rate = float(measurement.scalars["mean_field"]) / np.log(10)
+    ax.plot([1, last], [rate * (last - 1), 0], "k:", label="theory: batch norm, no shortcuts")
+    ax.set(xlabel="layer", ylabel="log₁₀ ‖∂L/∂W‖², less that of the last layer\n(mean over networks, 95% interval)")
     ax.legend(fontsize="small")
 
 
 def _draw_resnet(measurement: Measurement, ax: Axes) -> None:
     for skip, style, colour, label in ((False, "--s", CYCLE[1], "shortcuts cut"), (True, "-o", CYCLE[0], "ResNet")):
         _draw_path(ax, measurement.table[measurement.table["skip"] == skip], style, colour, label)
-    ax.set(xlabel="block of a stage, after its first", ylabel="log₁₀ ‖∂L/∂W‖², less that of the last block")
+    ax.set(
+        xlabel="block of a stage, after its first",
+        ylabel="log₁₀ ‖∂L/∂W‖², less that of the last block\n(mean over stages and networks, 95% interval)",
+    )
+    whole_ticks(ax)
     ax.legend(fontsize="small")
 
 
 def _draw_path(ax: Axes, rows: pd.DataFrame, style: str, colour: str, label: str | None) -> None:
-    path = rows.groupby("layer")["log_norm2"].mean() / np.log(10)
-    ax.plot(path - path.iloc[-1], style, color=colour, markersize=3, markevery=max(1, len(path) // 12), label=label)
+    """Mean over networks, with its interval as a band."""
+    logs = rows.pivot_table(index="number", columns="layer", values="log_norm2") / np.log(10)
+    of_layer = logs.sub(logs.iloc[:, -1], axis=0).melt().groupby("layer")["value"]
+    band(ax, of_layer, colour)
+    every = max(1, logs.shape[1] // 12)
+    ax.plot(of_layer.mean(), style, color=colour, markersize=3, markevery=every, label=label)
 
 
 DENSE: Final = Claim(

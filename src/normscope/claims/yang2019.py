@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import measure, models, simulate, theory
-from normscope.claims.axes import MARKERS, number_ticks
+from normscope.claims.axes import MARKERS, exponential_bars, mean_and_bars, number_ticks
 from normscope.claims.claim import Claim, Criterion, Paper
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, within
@@ -67,7 +67,7 @@ def _draw_cosine(measurement: Measurement, ax: Axes) -> None:
             ax.plot(path, style + marker, color=colour, markersize=3, markevery=4, label=label)
         ax.axhline(rows["theory"].iloc[0], color=colour, linestyle="--", linewidth=1)
     ax.plot([], [], "k--", linewidth=1, label="theory, J(−1/(n − 1))")
-    ax.set(xlabel="layer", ylabel="cosine of pairs (mean)")
+    ax.set(xlabel="layer", ylabel="cosine of pairs (mean over pairs and networks)")
     ax.legend(fontsize="small")
 
 
@@ -75,7 +75,8 @@ COSINE: Final = Claim(
     id="yang2019.cosine",
     paper=PAPER,
     result="fixed point of batch norm with ReLU",
-    statement="With full batch norm and ReLU the cosine of any two points of a batch of n goes to J(−1/(n − 1)).",
+    statement="With full batch norm and ReLU the cosine of any two points of a batch of n goes to J(−1/(n − 1)), J the "
+    "map of cosines by ReLU.",
     method="Networks by exact law from two clusters, of cosine 0.9 within and −0.9 between; mean cosine at the last "
     "layer of the pairs that were in one cluster and of those that were not, one number a network.",
     criterion=Criterion(
@@ -157,15 +158,23 @@ def _draw_growth(measurement: Measurement, ax: Axes) -> None:
     for colour, (phi, rows) in zip(CYCLE, measurement.table.groupby("phi"), strict=False):
         sizes = np.arange(max(4, rows["batch"].min() // 2), 2 * rows["batch"].max())
         layer = theory.GramMap(recenter=True, rescale=True, activation=str(phi))
-        ax.plot(sizes, [layer.gradient_growth(int(n)) for n in sizes], "--", color=colour, label=f"theory, {phi}")
-        for how, marker, shift in (("law", "o", 0.98), ("autograd", "^", 1.02)):
+        ax.plot(sizes, [layer.gradient_growth(int(n)) for n in sizes], "--", color=colour, label=f"{phi}: theory")
+        shown = (("law", "exact law", "os", 0.98), ("autograd", "automatic differentiation", "^v", 1.02))
+        for how, told, markers, shift in shown:
+            marker = markers[phi == "relu"]
             groups = rows[rows["how"] == how].groupby("batch")["growth"]
-            middle, spread = groups.mean(), groups.std()
-            low, high = np.exp(middle - spread), np.exp(middle + spread)
-            ax.vlines(shift * middle.index, low, high, color=colour)
-            ax.plot(shift * middle.index, np.exp(middle), marker, color=colour, label=f"{phi}, by {how}")
-    ax.axhline(np.pi / (np.pi - 1), color="k", linestyle=":", linewidth=1, label="π/(π − 1)")
-    ax.set(xlabel="batch size n", xscale="log", ylabel="growth of ‖∂L/∂X‖² per layer\n(mean ± deviation over networks)")
+            middle, half = mean_and_bars(groups)
+            bars = exponential_bars(middle, half)
+            ax.errorbar(
+                shift * middle.index, np.exp(middle), bars, fmt=marker, color=colour, markersize=5, capsize=3,
+                label=f"{phi}: {told}",
+            )  # fmt: skip
+    ax.axhline(np.pi / (np.pi - 1), color="k", linestyle=":", linewidth=1, label="π/(π − 1): ReLU, large n")
+    ax.set(
+        xlabel="batch size n",
+        xscale="log",
+        ylabel="growth of ‖∂L/∂X‖² per layer\n(geometric mean over networks, 95% interval)",
+    )
     number_ticks(ax, x=measurement.table["batch"])
     ax.legend(fontsize="small")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from normscope.cli.failure import Failure, one_line, tell
 from normscope.cli.inspect import inspect
 from normscope.cli.partition import partition
 from normscope.cli.report import report
+from normscope.cli.results import abandon_stdout, print_result
 from normscope.cli.theory import theory
 from normscope.cli.verify import verify
 
@@ -30,7 +32,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from normscope import __version__
 
-        print(__version__)
+        print_result(__version__)
         raise typer.Exit
 
 
@@ -56,6 +58,9 @@ def run(arguments: list[str]) -> int:
         code = app(arguments, standalone_mode=False, prog_name="normscope")
     except Failure as failure:
         return tell(str(failure))
+    except OSError as error:  # of the help, which the parser prints
+        abandon_stdout()
+        return tell(one_line(str(error)))
     except typer.Abort:
         return tell("interrupted")
     except Exception as error:
@@ -63,5 +68,12 @@ def run(arguments: list[str]) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        return tell(f"{one_line(message())} (normscope --help tells the options)")
+        return tell(f"{one_line(message())} (see {_help_of(arguments)})")
     return code if isinstance(code, int) else 0
+
+
+def _help_of(arguments: Sequence[str]) -> str:
+    """What to type for the help of the command that was meant: not all errors of the parser know theirs."""
+    word = next((argument for argument in arguments if not argument.startswith("-")), "")
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback is not None]
+    return f"normscope {word} --help" if word in names else "normscope --help"

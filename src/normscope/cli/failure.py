@@ -46,7 +46,8 @@ def failing(
         if signalled or isinstance(error, KeyboardInterrupt):
             raise Failure(interrupted) from error
         if is_out_of_memory(error):
-            raise Failure(str(error) if isinstance(error, MemoryError) and str(error) else too_large) from error
+            # numpy has a class of its own, whose message names an array and not what to do
+            raise Failure(str(error) if type(error) is MemoryError and str(error) else too_large) from error
         if isinstance(error, expected):
             raise Failure(str(error)) from error
         raise

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 import shlex
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from normscope.cli.failure import Failure, failing
+from normscope.cli.given import Vain, refuse_vain
+from normscope.cli.keywords import OF_DATA, keywords
 from normscope.cli.progress import progress_bar
-from normscope.cli.results import print_result, width
+from normscope.cli.results import print_result, width, wrote
 
 Option = typer.Option
 
@@ -22,6 +22,7 @@ _TOO_LARGE = "out of memory: lower --batch"
 
 
 def inspect(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(help="pkg.module:name or path/model.py:name of a factory, nn.Module class or instance.")
     ],
@@ -35,7 +36,7 @@ def inspect(
         str | None, Option(metavar="3x224x224", help="Shape of one sample of random normal input, instead of data.")
     ] = None,
     vocab: Annotated[int | None, Option(help="Random input is token ids 0 to VOCAB − 1.")] = None,
-    batch: Annotated[int, Option(help="How many samples.")] = 32,
+    batch: Annotated[int | None, Option(help="How many samples. Up to 32 by default.")] = None,
     batch_dim: Annotated[int, Option(help="Which dimension of the model's tensors is the batch.")] = 0,
     device: Annotated[str, Option(help="cpu, cuda, cuda:1, …")] = "cpu",
     train: Annotated[bool | None, Option("--train/--eval", help="Mode; as the model was made by default.")] = None,
@@ -77,7 +78,6 @@ def inspect(
     the network is not finite.
     """
     # before `failing`: until then Ctrl-C ends the process on the spot, whatever imports would make of an exception
-    from normscope.loading import parse_keyword
     from normscope.report import (
         Inspection,
         ensure_writable,
@@ -90,15 +90,21 @@ def inspect(
 
     told = f"interrupted: {output} was not written" if page else "interrupted"
     with failing(ValueError, OSError, interrupted=told, too_large=_TOO_LARGE):
+        refuse_vain(
+            context,
+            Vain(not page, ("output",), "{option} says where the page goes, and --no-page writes none: leave out one"),
+            Vain(json, ("sort", "worst", "rows"), "{option} is about the table, and --json prints none: leave out one"),
+            Vain(worst, ("sort",), "{option} and --worst are two orders of one table: choose one of them"),
+        )
         if page:
             ensure_writable(output)
         mode: dict[bool | None, Literal["train", "eval", "as made"]] = {True: "train", False: "eval", None: "as made"}
         settings = Inspection(
             model,
-            dict(map(parse_keyword, kw or [])),
+            keywords("--kw", kw),
             weights,
             data,
-            dict(map(parse_keyword, data_kw or [])),
+            keywords("--data-kw", data_kw, OF_DATA),
             None if input_shape is None else parse_shape(input_shape),
             vocab,
             batch,
@@ -111,7 +117,7 @@ def inspect(
             capture,
             seed,
             compare,
-            dict(map(parse_keyword, compare_kw or [])),
+            keywords("--compare-kw", compare_kw),
         )
         # stdout is for results: what the user's own code prints goes to stderr
         with progress_bar(afterwards="vanishes") as progress, redirect_stdout(sys.stderr):
@@ -125,8 +131,6 @@ def inspect(
             write_trace_page(inspected, output, shlex.join(["normscope", *sys.argv[1:]]))
     print_result(result)
     if page and not json:
-        print_result(
-            f"\nWrote {Path(output).resolve()} ({os.path.getsize(output) / 1e6:.1f} MB). Open it in a browser."
-        )
+        print_result(f"\n{wrote(output)}. Open it in a browser.")
     if inspected.broken:
         raise Failure(inspected.broken)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import os
 import shlex
 import sys
 from contextlib import redirect_stdout
@@ -12,17 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from normscope.cli.failure import failing, tell
+from normscope.cli.failure import Failure, failing, tell
+from normscope.cli.given import Vain, refuse_vain
+from normscope.cli.keywords import OF_DATA, keywords
 from normscope.cli.progress import progress_bar
-from normscope.cli.results import print_result, width
+from normscope.cli.results import print_result, width, wrote
 
 Option = typer.Option
 
-_TOO_LARGE = "out of memory: lower --max-regions, or take a smaller window with --extent"
+_TOO_LARGE = "out of memory: lower {options} --batch or --max-regions, or take a smaller window with --extent"
 _INCOMPLETE = 1
 
 
 def partition(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
@@ -36,7 +38,10 @@ def partition(
         str, Option(help="two_moons, digits, cifar10, a file of arrays, a folder of images, file.py:loader.")
     ] = "two_moons",
     data_kw: Annotated[list[str] | None, Option(metavar="KEY=VALUE", help="Option of the data; repeat.")] = None,
-    batch: Annotated[int, Option(help="How many samples: the dots, and what batch statistics are of.")] = 200,
+    batch: Annotated[
+        int | None,
+        Option(help="How many samples: the dots, and what batch statistics are of. Up to 200 by default."),
+    ] = None,
     samples: Annotated[
         str | None,
         Option(metavar="I,J,K", help="The picture is of the plane through these samples, numbered from 0."),
@@ -70,7 +75,7 @@ def partition(
     page: Annotated[bool, Option("--page/--no-page", help="Whether to write the page.")] = True,
     plot: Annotated[str | None, Option(metavar="FILE", help="Write a figure too: .png, .svg or .pdf.")] = None,
     by: Annotated[
-        str, Option(help="What the figure shows: layers (one panel each), layer, active, class or depth.")
+        str, Option(help="What --plot shows: layers (one panel each), layer, active, class or depth.")
     ] = "layers",
     animate: Annotated[str | None, Option(metavar="FILE", help="Write an animation too: .gif.")] = None,
     json: Annotated[bool, Option("--json", help="Print the numbers as JSON on stdout, not as text.")] = False,
@@ -81,10 +86,8 @@ def partition(
     more regions than --max-regions; what is done is drawn. Exit code 2 where it could not run.
     """  # fmt: skip
     # before `failing`: until then Ctrl-C ends the process on the spot, whatever imports would make of an exception
-    from normscope.loading import parse_keyword
     from normscope.report import (
         PartitionSettings,
-        ensure_writable,
         parse_numbers,
         partition_facts,
         partition_lines,
@@ -98,36 +101,36 @@ def partition(
 
     command = shlex.join(["normscope", *sys.argv[1:]])
     written: list[str] = []
-    with failing(ValueError, OSError, interrupted="interrupted: nothing was written", too_large=_TOO_LARGE):
+    too_large = _TOO_LARGE.format(options="--width, --depth," if model is None else "")
+    with failing(ValueError, OSError, interrupted="interrupted: nothing was written", too_large=too_large):
+        _refuse_vain(context, plot=plot is not None, own=model is not None, page=page)
         require_figures(plot, by, animate)
-        for path in [output if page else None, plot, animate]:
-            if path is not None:
-                ensure_writable(path)
+        _ensure_writable({"--output": output if page else None, "--plot": plot, "--animate": animate})
         chosen: Any = statistics  # the settings check it
         settings = PartitionSettings(
             model,
-            dict(map(parse_keyword, kw or [])),
+            keywords("--kw", kw),
             weights,
             data,
-            dict(map(parse_keyword, data_kw or [])),
+            keywords("--data-kw", data_kw, OF_DATA),
             batch,
-            None if samples is None else parse_numbers("--samples", samples, int),
+            None if samples is None else parse_numbers("--samples", samples, int, "I,J,K"),
             None if norm is None else tuple(part.strip() for part in norm.split(",")),
             units,
             depth,
             activation,
             offsets,
             chosen,
-            None if extent is None else parse_numbers("--extent", extent, float),
+            None if extent is None else parse_numbers("--extent", extent, float, "XMIN,XMAX,YMIN,YMAX"),
             max_regions,
             seed,
+            None if plot is None else by,
         )
         # stdout is for results: what the user's own code prints goes to stderr
         with progress_bar(afterwards="vanishes") as progress, redirect_stdout(sys.stderr):
             partitioned = run_partition(settings, progress)
         facts = [partition_facts(panel) for panel in partitioned.panels]
-    told = "interrupted while writing"
-    with failing(ValueError, OSError, interrupted=told, too_large=_TOO_LARGE):
+    with failing(ValueError, OSError, interrupted="interrupted while writing", too_large=too_large):
         if page:
             write_partition_page(partitioned, facts, output, command)
             written.append(output)
@@ -143,9 +146,32 @@ def partition(
         print_result(json_format.dumps(found, indent=2, allow_nan=False))
     else:
         print_result("\n".join(partition_lines(partitioned, facts, width())))
-        sizes = [f"{Path(path).resolve()} ({os.path.getsize(path) / 1e6:.1f} MB)" for path in written]
-        if sizes:
-            print_result("".join(f"\nWrote {size}" for size in sizes))
+        if written:
+            print_result("".join(f"\n{wrote(path)}" for path in written))
     if partitioned.stopped:
         tell(f"not complete: {partitioned.stopped}")
         raise typer.Exit(_INCOMPLETE)
+
+
+def _ensure_writable(files: dict[str, str | None]) -> None:
+    """Find out before there is work to lose whether all files can be written, each to a place of its own."""
+    from normscope.report import ensure_writable
+
+    places: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None:
+            ensure_writable(path)
+            place = Path(path).resolve()
+            if place in places:
+                raise Failure(f"{places[place]} and {option} name the same file, {path}: one would overwrite the other")
+            places[place] = option
+
+
+def _refuse_vain(context: typer.Context, *, plot: bool, own: bool, page: bool) -> None:
+    of_reference = "{option} is that of the reference network, and there is a model of yours: leave out {option}"
+    refuse_vain(
+        context,
+        Vain(not plot, ("by",), "{option} is about the figure that --plot writes: give --plot FILE too"),
+        Vain(own, ("units", "depth", "activation", "offsets"), of_reference),
+        Vain(not page, ("output",), "{option} says where the page goes, and --no-page writes none: leave out one"),
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from normscope.cli.failure import Failure, failing
+from normscope.cli.given import Vain, refuse_vain
 from normscope.cli.progress import progress_bar
 from normscope.cli.results import print_result, width
 
@@ -18,20 +19,6 @@ if TYPE_CHECKING:
     from normscope.theory.answering.request import Answer
 
 Option = typer.Option
-
-_OF_BASINS = ("dimension", "digits", "seed")
-_NOT_IN_PHASES = ("n", "recenter", "rescale", "sizes", "basins")
-_OPTIONS = {
-    "--n": "n",
-    "--recenter and --no-recenter": "recenter",
-    "--rescale and --no-rescale": "rescale",
-    "--sizes": "sizes",
-    "--basins": "basins",
-    "--dimension": "dimension",
-    "--digits": "digits",
-    "--seed": "seed",
-}
-"""How each is told to who gave it in vain."""
 
 _MOST_FOLLOWED = 256  # points of a batch, whose n² distances go through up to 3000 layers
 
@@ -70,7 +57,7 @@ def theory(
     with failing(ValueError, OSError, ImportError, too_large="out of memory: lower --basins or --n"):
         if json and latex:
             raise Failure("--json and --latex: choose one of them")
-        _refuse_ignored(context, phase=phase, basins=basins is not None, digits=digits)
+        _refuse_vain(context, phase=phase, basins=basins is not None, digits=digits)
         if basins is not None and n > _MOST_FOLLOWED:
             raise Failure(f"--basins follows whole Gram matrices: --n is at most {_MOST_FOLLOWED} with it, got {n}")
         if latex and basins is not None:
@@ -94,22 +81,16 @@ def theory(
         print_result(f"\nWrote {Path(plot).resolve()}.")
 
 
-def _refuse_ignored(context: typer.Context, *, phase: bool, basins: bool, digits: bool) -> None:
-    """Options that would change nothing beside the others.
-
-    Raises:
-        Failure: there is one; says which.
-    """
-    for name, parameter in _OPTIONS.items():
-        source = context.get_parameter_source(parameter)
-        if source is None or source.name != "COMMANDLINE":
-            continue
-        if phase and parameter in _NOT_IN_PHASES:
-            raise Failure(f"--phase goes over batch sizes, groups and combinations of its own: leave out {name}")
-        if not basins and parameter in _OF_BASINS:
-            raise Failure(f"{name} is about the batches of --basins: give --basins BATCHES too")
-        if digits and parameter == "dimension":
-            raise Failure("--dimension is that of Gaussian points, and --digits are images: leave out one of them")
+def _refuse_vain(context: typer.Context, *, phase: bool, basins: bool, digits: bool) -> None:
+    own = "--phase goes over batch sizes, groups and combinations of its own: leave out {option}"
+    of_basins = "{option} is about the batches of --basins: give --basins BATCHES too"
+    of_points = "{option} is that of Gaussian points, and --digits are images: leave out one of them"
+    refuse_vain(
+        context,
+        Vain(phase, ("n", "recenter", "rescale", "sizes", "basins"), own),
+        Vain(not basins, ("dimension", "digits", "seed"), of_basins),
+        Vain(digits, ("dimension",), of_points),
+    )
 
 
 def _batches(n: int, batches: int, dimension: int, digits: bool, seed: int) -> tuple[Array, str]:

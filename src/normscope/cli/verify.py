@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from normscope.cli.failure import Failure, failing
+from normscope.cli.given import Vain, refuse_vain
 from normscope.cli.progress import progress_bar
 from normscope.cli.results import print_result, width
 
@@ -16,6 +17,7 @@ Option = typer.Option
 
 
 def verify(
+    context: typer.Context,
     claims: Annotated[
         list[str] | None,
         typer.Argument(metavar="CLAIM", help="Ids, papers or patterns: nachum2024, '*.gradient*'. All by default."),
@@ -45,7 +47,9 @@ def verify(
 
     which = claims or "all"
     told = f"interrupted: what was finished is in {output}; the same command goes on from there"
+    of_runs = "{option} is about a run, and --list runs nothing: leave out one of them"
     with failing(ValueError, OSError, interrupted=told):
+        refuse_vain(context, Vain(listed, ("scale", "output", "jobs", "seed", "fresh", "json"), of_runs))
         if listed:
             print_result("\n".join(claim_lines(select(which), width())))
             return

@@ -99,19 +99,20 @@ class NpzArray:
         return np.frombuffer(content, self.dtype).reshape(self.shape[1:])
 
 
-def open_array_file(path: Path, *, batch: int, seed: int) -> Batch:
+def open_array_file(path: Path, *, batch: int, seed: int, fewer: bool = False) -> Batch:
     """A batch from a file of arrays or tensors; nothing in the file is executed.
 
     Of several arrays, the targets are the one named y, targets, target, labels, label (or arr_1), the inputs the one
     named x, inputs, images, data (or arr_0). Without such a name the inputs are the first array, or, in a dictionary
     that torch saved and with a model's ``input_ids`` or ``pixel_values`` among them, all that are no targets, by name.
+    With ``fewer`` a file of fewer samples than ``batch`` gives all that it holds.
 
     Raises:
         LoadingError: the file cannot be read, holds something else, or its numbers cannot be used (`draw_batch`).
     """
     content, unnamed = _READERS[path.suffix.lower()](require_file(path))
     parts = parts_of(content, str(path), unnamed)
-    return draw_batch(parts, batch=batch, seed=seed, source=str(path), name=path.name)
+    return draw_batch(parts, batch=batch, seed=seed, source=str(path), name=path.name, fewer=fewer)
 
 
 def parts_of(content: Any, source: str, unnamed: Unnamed = "all") -> Parts:

@@ -58,20 +58,22 @@ class Parts:
     told: str = ""
 
 
-def choose_rows(count: int, batch: int, seed: int, source: str) -> list[int]:
-    """``batch`` of the numbers 0 … count − 1, at random and in order.
+def choose_rows(count: int, batch: int, seed: int, source: str, fewer: bool = False) -> list[int]:
+    """``batch`` of the numbers 0 … count − 1, at random and in order; all of them where ``fewer`` will do.
 
     Raises:
         LoadingError: there are fewer.
     """
     if count == 0:
         raise LoadingError(f"{source} holds no samples")
-    if batch > count:
-        raise LoadingError(f"a batch of {batch} was asked for, but {source} holds {count} samples")
-    return sorted(random.Random(seed).sample(range(count), batch))
+    if batch > count and not fewer:
+        raise LoadingError(
+            f"a batch of {batch} was asked for, but {source} holds {count} sample{'' if count == 1 else 's'}"
+        )
+    return sorted(random.Random(seed).sample(range(count), min(batch, count)))
 
 
-def draw_batch(parts: Parts, *, batch: int, seed: int, source: str, name: str) -> Batch:
+def draw_batch(parts: Parts, *, batch: int, seed: int, source: str, name: str, fewer: bool = False) -> Batch:
     """A batch drawn from columns, of which only its rows are read.
 
     Args:
@@ -80,14 +82,15 @@ def draw_batch(parts: Parts, *, batch: int, seed: int, source: str, name: str) -
         seed: decides which.
         source: what messages and the description call it.
         name: the batch's name.
+        fewer: all of them will do where there are fewer samples than ``batch``.
 
     Raises:
         LoadingError: something is no array, the columns differ in length, there are fewer samples than ``batch``, or
             the numbers are complex, text or objects, NaN or infinite (the message says in which sample).
     """
     count = _length(parts, source)
-    rows = choose_rows(count, batch, seed, source)
-    chosen = f"all {count} samples of" if batch == count else drawn_words(batch, count, seed)
+    rows = choose_rows(count, batch, seed, source, fewer)
+    chosen = drawn_words(len(rows), count, seed)
     return _assemble(parts, rows, rows, chosen, source, name)
 
 
@@ -109,6 +112,8 @@ def take_batch(parts: Parts, *, numbers: Sequence[int], chosen: str, source: str
 
 def drawn_words(batch: int, count: int, seed: int) -> str:
     """How a random batch was chosen, for descriptions."""
+    if batch == count:
+        return "the only sample of" if count == 1 else f"all {count} samples of"
     return f"{batch} samples, drawn with seed {seed}, of the {count} of"
 
 

@@ -15,7 +15,9 @@ from normscope.data.columns import is_column
 from normscope.loading import LoadingError, call, describe, one_line, origin, resolve, seeded_randomness, some
 
 
-def open_factory(spec: str, options: Mapping[str, Any], *, batch: int, seed: int) -> Batch:
+def open_factory(
+    spec: str, options: Mapping[str, Any], *, batch: int, seed: int, fewer: bool = False
+) -> Batch:  # fmt: skip
     """A batch from the Python object that ``spec`` names, called with ``options`` if it can be called.
 
     The object, or what it returns, is one of
@@ -23,7 +25,8 @@ def open_factory(spec: str, options: Mapping[str, Any], *, batch: int, seed: int
     a data set: a sequence of samples ``(x, y)``, tensors or dictionaries, with a length;
     a loader: an iterable of batches, of which as many are taken as the batch needs, in the loader's order.
     From a batch and a data set the samples are drawn at random. The global random generators, from which a loader
-    that shuffles draws, start from ``seed`` and are put back.
+    that shuffles draws, start from ``seed`` and are put back. With ``fewer``, of fewer samples than ``batch`` all are
+    taken.
 
     Raises:
         LoadingError: the spec resolves to nothing; the factory, data set or loader raises; it is none of the above;
@@ -37,8 +40,8 @@ def open_factory(spec: str, options: Mapping[str, Any], *, batch: int, seed: int
         elif options:
             raise LoadingError(f"{spec} is {describe(found)}, which takes no {some(list(options), 3)}")
         if _is_batch(found):
-            return draw_batch(parts_of(found, spec), batch=batch, seed=seed, source=spec, name=name)
-        content, numbers, chosen = _samples(found, spec, batch, seed)
+            return draw_batch(parts_of(found, spec), batch=batch, seed=seed, source=spec, name=name, fewer=fewer)
+        content, numbers, chosen = _samples(found, spec, batch, seed, fewer)
     return take_batch(parts_of(content, spec), numbers=numbers, chosen=chosen, source=spec, name=name)
 
 
@@ -49,17 +52,19 @@ def _is_batch(found: Any) -> bool:
     return isinstance(found, tuple | Mapping) or is_column(found)
 
 
-def _samples(found: Any, spec: str, batch: int, seed: int) -> tuple[Any, Sequence[int], str]:
+def _samples(found: Any, spec: str, batch: int, seed: int, fewer: bool) -> tuple[Any, Sequence[int], str]:
     """The samples of a batch together, their numbers in the source, and in words how they were chosen."""
     try:
         if isinstance(found, IterableDataset):  # gives samples, not batches
             found = DataLoader(found, batch_size=batch)
         elif hasattr(found, "__getitem__") and hasattr(found, "__len__") and not isinstance(found, str | bytes):
-            numbers = choose_rows(len(found), batch, seed, spec)
+            numbers = choose_rows(len(found), batch, seed, spec, fewer)
             collated = default_collate([found[number] for number in numbers])
-            return collated, numbers, drawn_words(batch, len(found), seed)
+            return collated, numbers, drawn_words(len(numbers), len(found), seed)
         if isinstance(found, Iterable) and not isinstance(found, str | bytes):
-            return _first(found, batch, spec), range(batch), f"the first {batch} samples of"
+            content, held = _first(found, batch, spec, fewer)
+            told = drawn_words(held, held, seed) if held < batch else f"the first {batch} samples of"
+            return content, range(held), told
     except LoadingError:
         raise
     except (Exception, SystemExit) as error:  # the user's data set may raise anything
@@ -70,8 +75,8 @@ def _samples(found: Any, spec: str, batch: int, seed: int) -> tuple[Any, Sequenc
     )
 
 
-def _first(loader: Iterable[Any], batch: int, spec: str) -> Any:
-    """The first ``batch`` samples of a loader; no more batches are asked for than it takes."""
+def _first(loader: Iterable[Any], batch: int, spec: str, fewer: bool) -> tuple[Any, int]:
+    """The first ``batch`` samples of a loader, and how many; no more batches are asked for than it takes."""
     batches: list[Any] = []
     held = 0
     for content in loader:
@@ -79,11 +84,12 @@ def _first(loader: Iterable[Any], batch: int, spec: str) -> Any:
         held += _length(content, spec)
         if held >= batch:
             break
-    if held < batch:
+    if held < batch and not (fewer and held):
         raise LoadingError(
             f"a batch of {batch} was asked for, but {spec} gave {held} samples in {len(batches)} batches"
         )
-    return _cut(_joined(batches, spec), batch)
+    held = min(held, batch)
+    return _cut(_joined(batches, spec), held), held
 
 
 def _length(content: Any, spec: str) -> int:

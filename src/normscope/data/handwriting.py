@@ -50,8 +50,9 @@ def digits(size: int = 8, channels: int = 1, *, count: int | None = None, seed: 
         images, targets = images[chosen], targets[chosen]
     resized = interpolate(images, size=(size, size), mode="bilinear", antialias=size < _NATIVE_SIZE)
     inputs = ((resized - mean) / std).float().repeat(1, channels, 1, 1)  # shape: (n, channels, size, size)
+    brought = "" if size == _NATIVE_SIZE else f" brought to {size}×{size}"
     description = (
-        f"{len(targets)} real handwritten digits, {_NATIVE_SIZE}×{_NATIVE_SIZE} brought to {size}×{size}, "
+        f"{len(targets)} real handwritten digits, {_NATIVE_SIZE}×{_NATIVE_SIZE}{brought}, "
         f"less the mean {mean:.3f} and divided by the standard deviation {std:.3f} of the whole set's grey levels"
     )
     return Dataset(inputs, targets.clone(), "digits", description)  # a clone: the loaded labels are kept

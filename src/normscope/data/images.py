@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -39,6 +40,7 @@ def image_folder(
     size: int | None = None,
     channels: int = 3,
     normalize: Normalize = "imagenet",
+    fewer: bool = False,
 ) -> Batch:
     """``(x − μ) / σ`` of each channel: images from a folder, of which only a batch is opened.
 
@@ -55,6 +57,7 @@ def image_folder(
         channels: 3 for colour (grey images get three equal channels), 1 for grey.
         normalize: ``"imagenet"``: μ = (0.485, 0.456, 0.406), σ = (0.229, 0.224, 0.225), what networks trained on
             ImageNet expect (0.449 and 0.226 for grey); ``"batch"``: those of this batch; ``"none"``: left in [0, 1].
+        fewer: all of them will do where there are fewer than ``batch``.
 
     Returns:
         inputs ``(batch, channels, h, w)`` float32, targets ``(batch,)`` int64 or None.
@@ -73,17 +76,18 @@ def image_folder(
         raise ValueError(f"normalize must be 'imagenet', 'batch' or 'none', got {normalize!r}")
     pillow = _pillow(folder)
     paths, labels, classes = _listing(Path(folder))
+    batch = min(batch, len(paths)) if fewer else batch
     if labels is None or batch > len(paths):
         chosen = choose_rows(len(paths), batch, seed, str(folder))
     else:
         chosen = balanced_choice(labels, batch, seeded(seed)).sort().values.tolist()
-    images = [_opened(pillow, paths[index], channels, size) for index in chosen]
+    images, resized = zip(*(_opened(pillow, paths[index], channels, size) for index in chosen), strict=True)
     _require_one_shape(images, [paths[index] for index in chosen])
     inputs, normalized = _normalized(torch.from_numpy(np.stack(images)).float() / 255, normalize)
-    resized = "" if size is None else f"brought to {size}×{size} (scaled, cropped at the centre), "
+    brought = f"brought to {size}×{size} (scaled, cropped at the centre), " if any(resized) else ""
     among = f" in {len(classes)} classes" if classes else ""
     description = (
-        f"{batch} of the {len(paths)} images of {one_line(str(folder))}{among}, {resized}scaled to [0, 1]{normalized}"
+        f"{batch} of the {len(paths)} images of {one_line(str(folder))}{among}, {brought}scaled to [0, 1]{normalized}"
     )
     targets = None if labels is None else labels[chosen]
     return Batch(inputs, targets, one_line(Path(folder).resolve().name), description)
@@ -132,8 +136,8 @@ def _images_below(folder: Path) -> list[Path]:
     return sorted(path for path in found if _is_image(path))
 
 
-def _opened(pillow: ModuleType, path: Path, channels: int, size: int | None) -> Pixels:
-    """One image, ``(channels, height, width)`` uint8."""
+def _opened(pillow: ModuleType, path: Path, channels: int, size: int | None) -> tuple[Pixels, bool]:
+    """One image, ``(channels, height, width)`` uint8, and whether it had another size."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -144,13 +148,14 @@ def _opened(pillow: ModuleType, path: Path, channels: int, size: int | None) -> 
                     raise LoadingError(
                         f"{path} has more than 8 bits a channel (mode {image.mode}): convert it to 8 bits"
                     )
+                resized = size is not None and image.size != (size, size)
                 pixels = np.asarray(_fitted(image.convert(_MODES[channels]), size))
     except LoadingError:
         raise
     except Exception as error:  # decoders raise anything on bytes that are no image
         reason = one_line(str(error)) or type(error).__name__
         raise LoadingError(f"{path} is broken or no image: {reason}") from error
-    return np.moveaxis(pixels.reshape(*pixels.shape[:2], channels), -1, 0)
+    return np.moveaxis(pixels.reshape(*pixels.shape[:2], channels), -1, 0), resized
 
 
 def _fitted(image: Image, size: int | None) -> Image:
@@ -162,7 +167,7 @@ def _fitted(image: Image, size: int | None) -> Image:
     return ImageOps.fit(image, (size, size), method=pillow.Resampling.BILINEAR)
 
 
-def _require_one_shape(images: list[Pixels], paths: list[Path]) -> None:
+def _require_one_shape(images: Sequence[Pixels], paths: list[Path]) -> None:
     for image, path in zip(images, paths, strict=True):
         if image.shape != images[0].shape:
             (_, h0, w0), (_, h1, w1) = images[0].shape, image.shape

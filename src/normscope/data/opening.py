@@ -46,6 +46,7 @@ def open_data(
     batch: int,
     seed: int = 0,
     root: str | os.PathLike[str] | None = None,
+    fewer: bool = False,
     **options: Any,
 ) -> Batch:
     """One batch of the data that ``spec`` calls by name or place. No more is read than the batch needs.
@@ -59,12 +60,15 @@ def open_data(
         spec: what to open. A path beats a name when it is written as one: ``./digits``.
         batch: how many samples.
         seed: decides which.
-        root: a folder where data sets that are on disk are looked for first.
+        root: a folder where data sets that are on disk are looked for first; a factory is given it.
+        fewer: a file, a folder or a factory that holds fewer samples than ``batch`` gives all of them. (Of the data
+            sets by name it is known how many there are.)
         options: keyword arguments of the data set, image folder or factory: ``size=32``, ``split="train"``.
 
     Raises:
         LoadingError: whatever stands in the way, in one line: there is no such data; an option that it does not take;
-            it holds fewer samples than ``batch``; it is damaged, or holds what is no number, NaN or infinity.
+            it holds fewer samples than ``batch``, or none with ``fewer``; it is damaged, or holds what is no number,
+            NaN or infinity.
         TypeError: the batch or the seed is not an integer.
         ValueError: the batch is below 1, or the seed does not fit in 32 bits.
     """
@@ -75,15 +79,17 @@ def open_data(
         return _named(text, batch, seed, root, options)
     path = Path(text).expanduser()
     if text and path.is_dir():  # no text would be the current folder
-        check_keywords(image_folder, {"folder": path, "batch": batch, "seed": seed, **options}, f"the folder {text}")
+        keywords = {"batch": batch, "seed": seed, "fewer": fewer, **options}
+        check_keywords(image_folder, {"folder": path, **keywords}, f"the folder {text}")
         with _telling(text):
-            return image_folder(path, batch=batch, seed=seed, **options)
+            return image_folder(path, **keywords)
     if path.suffix.lower() in SUFFIXES:
         if options:
             raise LoadingError(f"{text} is a file of arrays, which takes no {', '.join(options)}")
-        return open_array_file(path, batch=batch, seed=seed)
+        return open_array_file(path, batch=batch, seed=seed, fewer=fewer)
     if ":" in text:
-        return open_factory(text, options, batch=batch, seed=seed)
+        own = options if root is None else {"root": root, **options}  # a loader may take one of its own
+        return open_factory(text, own, batch=batch, seed=seed, fewer=fewer)
     if path.is_file():
         raise LoadingError(f"{text}: files of this kind are not read, only {', '.join(SUFFIXES)}")
     raise LoadingError(

@@ -46,12 +46,14 @@ def two_moons(count: int, *, noise: float = 0.1, seed: int = 0) -> Dataset:
         inputs ``(n, 2)`` float32, not normalized; targets ``(n,)`` int64 in {0, 1}.
 
     Raises:
-        TypeError: ``count`` or the seed is not an integer.
+        TypeError: ``count`` or the seed is not an integer, or the noise no number.
         ValueError: ``count`` is below 1, the noise is negative or not finite, or the seed does not fit in 32 bits.
 
     Source: ``sklearn.datasets.make_moons``.
     """
     require_at_least(1, count=count)
+    if isinstance(noise, bool | str):  # of a command line; comparing would complain of "<="
+        raise TypeError(f"noise must be a number, got {noise!r}")
     if not 0 <= noise < float("inf"):
         raise ValueError(f"noise must be a finite standard deviation of at least 0, got {noise}")
     from sklearn.datasets import make_moons

@@ -59,6 +59,8 @@ def _opened(path: str | os.PathLike[str]) -> tuple[Path, int, str]:
 def _target(path: str | os.PathLike[str]) -> Path:
     """The file that ``path`` leads to, if a file is there or could be."""
     told = os.fspath(path)
+    if not told:
+        raise FileNotFoundError("cannot write a file without a name")
     target = Path(os.path.realpath(told))  # a file put in the place of a link would end the link
     try:
         mode = os.stat(told).st_mode

@@ -12,6 +12,7 @@ from normscope.tracing.preserve import preserved
 from normscope.tracing.result import Trace
 from normscope.tracing.sampled_noise import minibatch_noise
 from normscope.tracing.steps import LossAlongGradient, gradient_step, loss_along_gradient, replay_update
+from normscope.tracing.targets import cross_entropy, mean_squared_error
 from normscope.tracing.watch import trace, watched_layers
 from normscope.tracing.weight_spectra import ProductSpectrum, product_spectrum, weight_spectra
 
@@ -21,8 +22,10 @@ __all__ = [
     "ProductSpectrum",
     "Trace",
     "check_labels",
+    "cross_entropy",
     "gradient_step",
     "loss_along_gradient",
+    "mean_squared_error",
     "minibatch_noise",
     "preserved",
     "probe_gradients",

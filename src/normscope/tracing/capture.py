@@ -27,6 +27,7 @@ from normscope.tracing.records import (
     measure_output,
     rename,
 )
+from normscope.tracing.unwrap import plain_name
 
 
 class Recorder:
@@ -57,7 +58,7 @@ class Recorder:
             names = {id(module): name for name, module in layers.items()}
             if ops:
                 for name, module in model.named_modules():
-                    path = names.get(id(module), name) if _is_leaf(module) else name
+                    path = names.get(id(module), name) if _is_leaf(module) else plain_name(name)
                     stack.callback(module.register_forward_pre_hook(self._entering(path)).remove)
             for module in model.modules():
                 if id(module) in names or ops:

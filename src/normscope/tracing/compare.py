@@ -11,7 +11,7 @@ from normscope.tracing.lookup import numbers, numeric_columns
 
 # sizes and counts: a factor says more than a difference. All other numbers get a difference.
 RATIOS = ("std", "effective_rank", "stable_rank", "odd_norm_ratio", "grad_norm", "param_grad_norm",
-          "kernel_gradient_ratio")  # fmt: skip
+          "kernel_gradient_ratio", "kernel_sqrt_terms")  # fmt: skip
 _KEY = ["layer", "call"]
 _MISSABLE = {"i": "Int64", "u": "UInt64", "b": "boolean"}  # numpy has no missing integer and no missing flag
 

@@ -16,10 +16,12 @@ from normscope import measure
 from normscope.loading import suggestion
 from normscope.measure import Histogram, KernelGradient, OutputGradients
 from normscope.tracing import inputs as given
+from normscope.tracing.classes import logits_in
 from normscope.tracing.inputs import Inputs
 from normscope.tracing.kernel_capture import Conv, ConvTranspose, KernelCapture, LayerCall
 from normscope.tracing.kernel_layers import kernel_layers
 from normscope.tracing.objective import Loss, Objective, differentiate
+from normscope.tracing.probe_printing import as_text
 from normscope.tracing.reductions import channel_statistics
 
 Array = NDArray[np.float64]
@@ -37,7 +39,7 @@ class _Layer:
     kernel: KernelGradient | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GradientProbe:
     """What one pass tells about the gradients of a network.
 
@@ -52,7 +54,8 @@ class GradientProbe:
         loss: at the start.
         training: whether the model was in train mode.
         seed: seed of the random generators while the model ran.
-        output_gradient: ∂L/∂outputs, shape of the outputs, float64; None where the model puts out no single tensor.
+        output_gradient: ∂L/∂outputs, shape of the outputs, float64; of a model that puts out several tensors by that
+            which is called ``logits``, None where there is none.
         targets: as given, if they are a tensor.
     """
 
@@ -125,6 +128,11 @@ class GradientProbe:
         if gradient is None or gradient.ndim != 2 or labels is None or labels.dtype.kind not in "iu":
             raise ValueError("output metrics need outputs (n, classes) and integer targets, one a sample")
         return measure.output_gradients(torch.from_numpy(gradient), torch.from_numpy(labels.astype(np.int64)))
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    __repr__ = __str__
 
     def _at(self, layer: str, call: int) -> _Layer:
         names = list(dict.fromkeys(name for name, _ in self._layers))
@@ -213,15 +221,15 @@ def _backward(
     layers: Mapping[str, nn.Module],
     capture: KernelCapture,
 ) -> Tensor | None:
-    """Run the backward through all layers; the gradient by the outputs, if they are one tensor."""
+    """Run the backward through all layers; the gradient by the outputs (`logits_in`)."""
     own = {id(p) for module in layers.values() for p in module.parameters(recurse=False)}
     # the kernels themselves only where nothing else leads through their layer: their gradient costs a convolution
     leaves: list[Tensor] = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
     leaves += [t for t in given.tensors_in(arguments) if t.requires_grad]
     leaves += capture.roots
-    single = isinstance(outputs, Tensor) and outputs.requires_grad
-    gradients = differentiate(value, [*([outputs] if single else []), *leaves])
-    return gradients[0] if single else None
+    logits = logits_in(outputs)
+    gradients = differentiate(value, [*([] if logits is None else [logits]), *leaves])
+    return None if logits is None else gradients[0]
 
 
 def _dimensions(module: nn.Module) -> int:

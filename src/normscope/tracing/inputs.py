@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_map
 
+from normscope.tracing.targets import cross_entropy, mean_squared_error
+
 Inputs = Tensor | Sequence[Any] | Mapping[str, Any]
 
 
@@ -84,7 +86,7 @@ def criterion(targets: Any, loss: Callable[[Any, Any], Tensor] | None) -> Callab
         return loss
     if not isinstance(targets, Tensor):
         raise TypeError(f"targets are a {type(targets).__name__}: name the loss, loss(outputs, targets)")
-    known = nn.functional.mse_loss if targets.is_floating_point() else nn.functional.cross_entropy
+    known = mean_squared_error if targets.is_floating_point() else cross_entropy
 
     def checked(outputs: Any, targets: Any) -> Tensor:
         if not isinstance(outputs, Tensor):

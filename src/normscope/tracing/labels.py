@@ -12,6 +12,7 @@ _OF_LABELS = (nn.CrossEntropyLoss, nn.NLLLoss)
 _FUNCTIONS_OF_LABELS = (nn.functional.cross_entropy, nn.functional.nll_loss)
 IGNORED = -100
 """The label that torch's losses leave out by default."""
+ONE_OUTPUT = "of two classes that one output tells apart the loss is torch.nn.BCEWithLogitsLoss"
 
 
 def ignored_label(targets: Any, loss: Callable[[Any, Any], Tensor] | None) -> int | None:
@@ -50,6 +51,5 @@ def check_labels(outputs: Any, labels: Tensor, ignored: int = IGNORED) -> None:
     classes = outputs.shape[1]
     if low < 0 or high >= classes:
         wrong = low if low < 0 else high
-        raise ValueError(
-            f"label {wrong} is out of range: the model has {classes} outputs, for labels 0 to {classes - 1}"
-        )
+        there = f"{classes} outputs, for labels 0 to {classes - 1}" if classes > 1 else f"one output; {ONE_OUTPUT}"
+        raise ValueError(f"label {wrong} is out of range: the model has {there}")

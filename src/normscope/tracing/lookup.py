@@ -13,11 +13,11 @@ from normscope.loading import some, suggestion
 
 _SHOWN = 5  # names listed in a message
 _GRADIENTS = ("grad_norm", "grad_coherence", "grad_shared", "param_grad_norm")
-_KERNELS = "kernel_gradient_ratio"
+_KERNELS = ("kernel_gradient_ratio", "kernel_sqrt_terms")
 KNOWN = (
     "layer", "kind", "call", "shape", "mean", "std", "dead_fraction", "finite", "cos_mean", "effective_rank",
     "stable_rank", "orthogonality_gap", "isometry_gap", "odd_index", "odd_cosine", "cluster_cosine", "odd_norm_ratio",
-    "odd_score", *_GRADIENTS, "grad_finite", _KERNELS,
+    "odd_score", *_GRADIENTS, "grad_finite", *_KERNELS,
 )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def _instead(name: str, known: list[str]) -> str:
 def _instead_of_column(column: str, table: pd.DataFrame) -> str:
     if column in _GRADIENTS:
         return "; gradients are measured with a loss: give targets or a loss to normscope.trace"
-    if column == _KERNELS:
+    if column in _KERNELS:
         return "; give a loss to normscope.trace, and 'kernel_gradients' among its measures"
     known = [str(name) for name in table]
     return suggestion(column, known, listed=()) or f"; it has {_all(known)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -20,11 +21,11 @@ _NAME_WIDTHS = (40, 28, 16)  # of a layer's name: as the terminal allows
 _HEADING_WIDTH = 14
 _SHOWN = (
     "layer", "call", "kind", "shape", "mean", "std", "dead_fraction", "cos_mean", "effective_rank", "odd_index",
-    "odd_score", "grad_norm", "grad_coherence", "kernel_gradient_ratio",
+    "odd_score", "grad_norm", "grad_coherence", "kernel_gradient_ratio", "kernel_sqrt_terms",
 )  # fmt: skip
 # what a narrow terminal does without, first to last
 _DISPENSABLE = ("grad_coherence", "odd_index", "shape", "dead_fraction", "mean", "kind", "effective_rank",
-                "kernel_gradient_ratio", "std")  # fmt: skip
+                "kernel_sqrt_terms", "kernel_gradient_ratio", "std")  # fmt: skip
 _OF_OUTPUTS = (("cosine", "cosine"), ("correlation", "correlation"), ("rank-one energy", "rank_one_energy"))
 _AT_THE_LEFT = ("layer", "kind", "shape")
 _ROUNDING = 1e-6  # of a mean, relative to the standard deviation: some units in the last place of float32
@@ -121,6 +122,20 @@ def elided(text: str, width: int) -> str:
     return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
 
 
+def shortened(name: str, width: int) -> str:
+    """A layer's dotted name in ``width`` characters: words become their first letters, from the left, as few as needed.
+
+    Numbers, which tell layers apart, stay. What is still too long loses its middle.
+    """
+    parts = name.split(".")
+    for place, part in enumerate(parts[:-1]):
+        if len(".".join(parts)) <= width:
+            break
+        if part and not part.isdigit():
+            parts[place] = part[0]
+    return elided(".".join(parts), width)
+
+
 def _of_outputs(trace: Trace) -> list[str]:
     found = trace.output_gradients
     if not found:
@@ -128,7 +143,16 @@ def _of_outputs(trace: Trace) -> list[str]:
     which = f"class {found['largest_class']:.0f}"
     share = f"{which} is the largest wrong one of {significant(100 * found['largest_share'])}% of the samples"
     others = ", ".join(f"{name} {significant(found[key])}" for name, key in _OF_OUTPUTS)
-    return [f"gradient by the outputs: {share}, {others}"]
+    return [*_predicted(found), f"gradient by the outputs: {share}, {others}"]
+
+
+def _predicted(found: Mapping[str, float]) -> list[str]:
+    if "predicted_share" not in found:  # in files of before it was measured
+        return []
+    share, own = (f"{significant(100 * found[key])}%" for key in ("predicted_share", "label_share"))
+    return [
+        f"outputs: class {found['predicted_class']:.0f} is the largest of {share} of the samples, {own} belong to it"
+    ]
 
 
 def _printed_rows(trace: Trace) -> tuple[list[int], int | None]:
@@ -191,7 +215,7 @@ def _cell(name: str, value: Any, finite: bool, name_width: int) -> str:
     if isinstance(value, tuple):
         return "×".join(map(str, value)) or "scalar"
     if isinstance(value, str):
-        return elided(one_line(value), name_width)
+        return (shortened if name == "layer" else elided)(one_line(value), name_width)
     if pd.isna(value):
         return _UNDEFINED if finite else "nan"
     if name == "odd_index" and value < 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -125,7 +126,9 @@ def measure_gradient(record: Record, gradient: Tensor, plan: Plan) -> None:
 
 @torch.no_grad()
 def measure_kernel(record: Record, given: KernelInput, gradient: Tensor) -> None:
-    """``kernel_gradient_ratio``, a / b of `normscope.measure.KernelGradient`; none where it cannot be told.
+    """``kernel_gradient_ratio``, a / b of `normscope.measure.KernelGradient`, and ``kernel_sqrt_terms``, √T.
+
+    None where they cannot be told.
 
     That is where the input was written into since, and where a class of the user's puts out other shapes than the
     layer from which it is derived.
@@ -140,6 +143,7 @@ def measure_kernel(record: Record, given: KernelInput, gradient: Tensor) -> None
     if isinstance(module, nn.Linear) and kernel.signed.shape != (module.out_features, module.in_features):
         return
     record.scalars["kernel_gradient_ratio"] = kernel.ratio
+    record.scalars["kernel_sqrt_terms"] = torch.full_like(kernel.ratio, math.sqrt(kernel.terms))
 
 
 def channel_dimension(kind: str, shape: tuple[int, ...], of_same_shape: int | None, width: int | None = None) -> int:

@@ -43,8 +43,8 @@ class Trace:
             gradient that was not measured counts as finite); ``kernel_gradient_ratio`` of linear layers and
             convolutions, if it was asked for: mean size of the terms of which the kernel's gradient is the sum, one a
             sample and position, over the mean size of their mean (a / b of `normscope.measure.KernelGradient`). Near 1
-            all terms agree and the gradient hardly depends on the input; of T independent terms it is about √T; and a
-            column for each measure of the user's own. What is not defined is NaN.
+            all terms agree and the gradient hardly depends on the input; of T independent terms it is about √T, which
+            is ``kernel_sqrt_terms``; and a column for each measure of the user's own. What is not defined is NaN.
         model: class name of the model.
         batch: number of samples, n.
         training: whether the model was in train mode.
@@ -55,7 +55,9 @@ class Trace:
             one class, whatever the input? ``images`` and ``classes``, and by name the numbers of
             `normscope.measure.OutputGradients`: ``largest_class``, ``largest_share`` (about 1/(K − 1) of K classes when
             none is preferred, 1 when one is predicted always), ``positive_share``, ``cosine``, ``correlation``,
-            ``rank_one_energy``. Else empty.
+            ``rank_one_energy``; and of the outputs themselves ``predicted_class``, the one that is most often the
+            largest, ``predicted_share``, of the samples for which it is, and ``label_share``, of those that are of it.
+            Else empty.
     """
 
     table: pd.DataFrame

@@ -60,10 +60,10 @@ def trace(
         capture: "modules", or "ops" to see functional operations inside a forward (``F.relu``, ``+``, ``torch.cat``)
             too, named after where they happen: ``stage1.0.add``, the next one there ``stage1.0.add:1``.
         measures: "moments" (mean, std, dead and finite channels), "geometry" (the Gram matrix and what follows from
-            it); with a loss "kernel_gradients" (``kernel_gradient_ratio`` of linear layers and convolutions: each costs
-            two more gradients by its weight) and "output_gradients" (`Trace.output_gradients`); and functions of your
-            own: each is called with every output, samples first, returns a scalar tensor, and becomes a column of its
-            name.
+            it); with a loss "kernel_gradients" (``kernel_gradient_ratio`` and ``kernel_sqrt_terms`` of linear layers
+            and convolutions: each costs two more gradients by its weight) and "output_gradients"
+            (`Trace.output_gradients`); and functions of your own: each is called with every output, samples first,
+            returns a scalar tensor, and becomes a column of its name.
         batch_dim: which dimension is the batch, for models that do not have it first. An output that has no such
             dimension of that size is looked at batch first.
         projection: Gram matrices of samples with more features than this are those of random ±1 sums of the features;
@@ -78,7 +78,8 @@ def trace(
         TypeError: the model is no module, the inputs hold no tensor, or a measure is no function.
             With targets alone: outputs that are no tensor.
         ValueError: fewer than two samples, no layer matches, an unknown capture or measure, a measure of gradients
-            without a loss, a loss that is not scalar, labels out of range.
+            without a loss, a loss that is not scalar, labels out of range. With targets alone: of another shape than
+            those losses take.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -113,7 +114,7 @@ def trace(
             loss_value = given.scalar(criterion(outputs, wanted))
             logits = logits_in(outputs) if "output_gradients" in measures else None
             gradient = _backward(loss_value, model, arguments, logits, watched, recorder)
-            classes = class_gradients(gradient, wanted, ignored)
+            classes = class_gradients(logits, gradient, wanted, ignored)
             value = loss_value.item()
     if classes.note is not None:
         notes = (*notes, classes.note)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from normscope import data, spline
-from normscope.claims.axes import panels
+from normscope.claims.axes import mean_and_bars, panels, whole_ticks
 from normscope.claims.balestriero2022.setting import (
     COLOURS,
     KINDS,
@@ -27,6 +27,7 @@ from normscope.claims.claim import Claim, Criterion, Observation, Scale
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least
 from normscope.claims.statistics import mean
+from normscope.system import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,25 +114,52 @@ def _judge_elsewhere(measurement: Measurement, criterion: Criterion) -> Sequence
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     """Kinds of networks from left to right, places from top to bottom."""
-    middle = measurement.table.groupby(["kind", "place", "offsets", "layer"])["crossing"].mean()
     grid = panels(ax, len(_PLACES), len(KINDS))
     for row, place in zip(grid, _PLACES, strict=True):
         row[0].set_ylabel(_PLACES[place], fontsize="small")
         for axis, kind in zip(row, KINDS, strict=True):
             for offsets in _OFFSETS:
-                path = middle[kind, place, offsets]
-                axis.plot(
-                    path.index, path, marker=MARKERS[offsets], markersize=3.5, color=COLOURS[offsets],
+                path, bars = _path(measurement.table, kind, place, offsets)
+                axis.errorbar(
+                    path.index, path, bars, marker=MARKERS[offsets], markersize=3.5, color=COLOURS[offsets],
                     linestyle=LINES[offsets], label=LABELS[offsets],
                 )  # fmt: skip
             axis.set_ylim(0, None)
+    _finish(grid, "share of a layer's units whose boundary crosses a ball around")
+
+
+def _draw_elsewhere(measurement: Measurement, ax: Axes) -> None:
+    """Networks with batch norm alone: balls around images and around random points."""
+    grid = panels(ax, 1, len(KINDS), sharex=False)
+    for axis, kind in zip(grid[0], KINDS, strict=True):
+        styles = zip(_PLACES.items(), CYCLE, "osv", ("-", "--", ":"), strict=False)
+        for (place, label), colour, marker, line in styles:
+            path, bars = _path(measurement.table, kind, place, "batch")
+            axis.errorbar(
+                path.index, path, bars, marker=marker, markersize=4, color=colour, linestyle=line, label=label
+            )
+        axis.set_ylim(0, None)
+        whole_ticks(axis)
+    _finish(grid, "share of a layer's units whose boundary\ncrosses a ball, with batch norm")
+
+
+def _path(table: pd.DataFrame, kind: str, place: str, offsets: str) -> tuple[pd.Series[float], pd.Series[float]]:
+    """Of every layer the mean share over networks, and half its interval."""
+    rows = table[(table["kind"] == kind) & (table["place"] == place) & (table["offsets"] == offsets)]
+    return mean_and_bars(rows.groupby("layer")["crossing"])
+
+
+def _finish(grid: list[list[Axes]], title: str) -> None:
     for axis, label in zip(grid[0], KINDS.values(), strict=True):
-        axis.set_title(label, fontsize="small")
+        axis.set_title(label, fontsize="medium")
     for axis in grid[-1]:
         axis.set_xlabel("fold (hidden layer)", fontsize="small")
-    handles, labels = grid[0][0].get_legend_handles_labels()
-    grid[0][0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
-    grid[0][0].figure.supylabel("share of a layer's units whose boundary crosses a ball around", fontsize="small")
+    figure, (handles, labels) = grid[0][0].figure, grid[0][0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small",
+        title="means over networks, 95% intervals", title_fontsize="small",
+    )  # fmt: skip
+    figure.supylabel(title, fontsize="small")
 
 
 OBSERVATION: Final = Observation("balestriero2022.balls-of-networks", _observe)
@@ -195,8 +223,8 @@ BALLS_ELSEWHERE: Final = Claim(
     revised=_REVISED,
     measure=_measure,
     observation=OBSERVATION,
-    figure=_draw,
-    figure_size=(7.2, 5.2),
+    figure=_draw_elsewhere,
+    figure_size=(7.2, 3.4),
     sizes=_SIZES,
     seconds=_SECONDS,
 )

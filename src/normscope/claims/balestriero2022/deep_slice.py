@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from normscope import spline
+from normscope.claims.axes import CONFIDENCE, panels
 from normscope.claims.balestriero2022.picture import edges_of
 from normscope.claims.balestriero2022.setting import LABELS, PAPER, children, scales
 from normscope.claims.balestriero2022.slices import View, cut_of, view
@@ -92,11 +93,7 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
-    spec, figure = ax.get_subplotspec(), ax.get_figure()
-    assert spec is not None
-    assert figure is not None
-    ax.set_axis_off()
-    above, below = spec.subgridspec(2, len(_OFFSETS)).subplots(squeeze=False)
+    above, below = panels(ax, 2, len(_OFFSETS), sharex=False, sharey=False)
     table, scalars = measurement.table, measurement.scalars
     left, right, bottom, top = (float(scalars[name]) for name in ("left", "right", "bottom", "top"))
     samples, squares = table[table["what"] == "sample"], table[table["what"] == "square"]
@@ -108,7 +105,11 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
         image = upper.imshow(
             np.maximum(counts.T, 1), origin="lower", extent=(left, right, bottom, top), cmap="cividis", norm=norm
         )
-        upper.set_title(f"{LABELS[offsets]}\n{counts.sum():,.0f} regions", fontsize="small")
+        of_networks = table[(table["what"] == "count") & (table["offsets"] == offsets)]["regions"]
+        logs = mean(np.log(of_networks), CONFIDENCE)
+        low, high = (f"{float(f'{np.exp(end):.2g}'):,.0f}" for end in (logs.low, logs.high))
+        told = f"{LABELS[offsets]}\n{counts.sum():,.0f} regions\n({len(of_networks)} networks: {low} – {high})"
+        upper.set_title(told, fontsize="small")
         edges = table[(table["what"] == "edge") & (table["offsets"] == offsets)]
         for layer, rows in edges.groupby("layer"):
             ends = rows[["x", "x_end"]].T, rows[["y", "y_end"]].T
@@ -123,6 +124,7 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
         f"the first image, {_ZOOM} times larger:\nfolds of layers 1 (light) to {depth} (dark)", fontsize="small"
     )
     image.figure.colorbar(image, ax=list(above), shrink=0.8, label="regions")
+    image.figure.supxlabel("in brackets: geometric mean over networks, 95% interval", fontsize="small")
 
 
 SLICE: Final = Claim(
@@ -130,7 +132,7 @@ SLICE: Final = Claim(
     paper=PAPER,
     result="figure of a slice of a deep and wide network's partition",
     statement="In a plane through three images a deep and wide network with batch norm has more regions than with zero "
-    "or random biases, among the images too.",
+    "or random biases, also in the triangle between the images.",
     method="Perceptrons of He's weights at initialization, exact partition of a window twice as large as the "
     "triangle of three digits: the number of regions, and of those with their centroid in the triangle; one "
     "logarithm a network.",

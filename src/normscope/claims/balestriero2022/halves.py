@@ -2,66 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from normscope.claims.axes import number_ticks
-from normscope.claims.balestriero2022.setting import COLOURS, LABELS, LINES, MARKERS, PAPER, scales
-from normscope.claims.balestriero2022.slices import OBSERVATION, OFFSETS, SETS
+from normscope.claims.balestriero2022.halves_figures import draw_answer, draw_density
+from normscope.claims.balestriero2022.halves_values import HALVES, Array, Values, concentration, turn
+from normscope.claims.balestriero2022.setting import LABELS, PAPER, scales
+from normscope.claims.balestriero2022.slices import OBSERVATION, SETS
 from normscope.claims.claim import Claim, Criterion, Scale
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least
 from normscope.claims.statistics import mean
-from normscope.system import BLACK
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Array = NDArray[np.float64]
-Values = dict[tuple[str, str], Array]
-"""One number a network, by data and offsets."""
-
-_RATIOS: Final = (0.5, 0.7, 1, 1.5, 2, 3, 4, 5, 7, 10)  # ticks
-_HALVES: Final = ("batch", "recenter", "shifted", "random")  # RC and RS, RC, RS, neither
 
 
 def _measure(observed: pd.DataFrame) -> Measurement:
     return Measurement(observed)
 
 
-def _by_network(values: Mapping[Any, float]) -> Values:
-    """From values by data, offsets and network, in the order of networks."""
-    found: dict[tuple[str, str], list[float]] = {}
-    for (kind, offsets, _), value in values.items():
-        found.setdefault((kind, offsets), []).append(value)
-    return {key: np.array(of_key) for key, of_key in found.items()}
-
-
-def _concentration(table: pd.DataFrame) -> Values:
-    """Logarithm of the number of units that cross a disc at the data over that elsewhere, over all layers."""
-    total = table.groupby(["data", "offsets", "network"])[["near", "elsewhere"]].sum()
-    ratio = total["near"] / total["elsewhere"]
-    return _by_network({key: math.log(value) if value > 0 else math.nan for key, value in ratio.to_dict().items()})
-
-
-def _turn(table: pd.DataFrame) -> Values:
-    """Mean turn of boundaries at earlier folds, radians, mean over the layers from the second."""
-    return _by_network(table.groupby(["data", "offsets", "network"])["turn"].mean().to_dict())
-
-
 def _effects(values: Values, kind: str) -> tuple[Array, Array]:
     """Main effects of recentering and of rescaling, one number a network."""
-    both, recenter, rescale, neither = (values[kind, offsets] for offsets in _HALVES)
+    both, recenter, rescale, neither = (values[kind, offsets] for offsets in HALVES)
     return (recenter - neither + both - rescale) / 2, (rescale - neither + both - recenter) / 2
 
 
 def _judge_density(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    found, parts = _concentration(measurement.table), []
+    found, parts = concentration(measurement.table), []
     for kind in SETS:
         ours = found[kind, "batch"]
         cases = {"batch norm": ours} | {f"batch norm − {LABELS[o]}": ours - found[kind, o] for o in ("zero", "random")}
@@ -75,11 +42,11 @@ def _judge_density(measurement: Measurement, criterion: Criterion) -> Sequence[P
 
 
 def _judge_draws(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    return _mostly(_concentration(measurement.table), criterion, "ln(near / elsewhere)", recentering=True)
+    return _mostly(concentration(measurement.table), criterion, "ln(near / elsewhere)", recentering=True)
 
 
 def _judge_folds(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    return _mostly(_turn(measurement.table), criterion, "mean turn", recentering=False)
+    return _mostly(turn(measurement.table), criterion, "mean turn", recentering=False)
 
 
 def _mostly(values: Values, criterion: Criterion, name: str, *, recentering: bool) -> list[Part]:
@@ -100,64 +67,6 @@ def _mostly(values: Values, criterion: Criterion, name: str, *, recentering: boo
             for label, case in cases.items()
         ]
     return parts
-
-
-def _draw_density(measurement: Measurement, ax: Axes) -> None:
-    """By layer: units that cross a disc at the data over those elsewhere."""
-    spec, figure = ax.get_subplotspec(), ax.get_figure()
-    assert spec is not None
-    assert figure is not None
-    ax.set_axis_off()
-    axes = spec.subgridspec(1, len(SETS)).subplots(sharey=True, squeeze=False)[0]
-    table = measurement.table
-    for axis, (kind, title) in zip(axes, SETS.items(), strict=True):
-        for offsets in OFFSETS:
-            rows = table[(table["data"] == kind) & (table["offsets"] == offsets)]
-            of_layer = rows.groupby("layer")[["near", "elsewhere"]].mean()
-            axis.plot(
-                of_layer.index, of_layer["near"] / of_layer["elsewhere"], marker=MARKERS[offsets],
-                color=COLOURS[offsets], linestyle=LINES[offsets], label=LABELS[offsets],
-            )  # fmt: skip
-        axis.axhline(1, color="0.5", linewidth=0.8)
-        axis.set(xlabel="layer", yscale="log")
-        axis.set_xticks(sorted(measurement.table["layer"].unique()))
-        axis.set_title(title, fontsize="medium")
-    _ratio_ticks(axes[0])
-    axes[0].set_ylabel("boundaries that cross a disc at the data,\nover those elsewhere in the window")
-    handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-
-
-def _ratio_ticks(axis: Axes) -> None:
-    low, high = axis.get_ylim()
-    number_ticks(axis, y=[ratio for ratio in _RATIOS if low <= ratio <= high])
-
-
-def _draw_answer(measurement: Measurement, ax: Axes) -> None:
-    """Each network a dot, each kind of network a cross of means: drawn to the data upwards, folded to the right."""
-    spec, figure = ax.get_subplotspec(), ax.get_figure()
-    assert spec is not None
-    assert figure is not None
-    ax.set_axis_off()
-    axes = spec.subgridspec(1, len(SETS)).subplots(squeeze=False)[0]
-    concentration, turn = _concentration(measurement.table), _turn(measurement.table)
-    for axis, (kind, title) in zip(axes, SETS.items(), strict=True):
-        for offsets in _HALVES:
-            x, y = np.degrees(turn[kind, offsets]), concentration[kind, offsets]
-            style = {"color": COLOURS[offsets], "marker": MARKERS[offsets], "linestyle": "none"}
-            axis.plot(x, np.exp(y), markersize=3, alpha=0.4, **style)
-            label = {"random": "neither (random biases)", "shifted": "rescaling only"}.get(offsets, LABELS[offsets])
-            ends = np.exp(y.mean() + np.array([0, -2, 2]) * y.std(ddof=1) / len(y) ** 0.5)
-            axis.errorbar(
-                x.mean(), ends[0], xerr=2 * x.std(ddof=1) / len(x) ** 0.5, yerr=np.abs(ends[1:, None] - ends[0]),
-                markersize=9, capsize=3, markeredgecolor=BLACK, label=label, **style,
-            )  # fmt: skip
-        axis.set(xlabel="mean turn of a boundary at an earlier fold\n(degrees)", yscale="log")
-        _ratio_ticks(axis)
-        axis.set_title(title, fontsize="medium")
-    axes[0].set_ylabel("boundaries at the data over elsewhere")
-    handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
 
 
 _SIZES: Final = scales(
@@ -196,7 +105,7 @@ DENSITY: Final = Claim(
     revised=_REVISED,
     measure=_measure,
     observation=OBSERVATION,
-    figure=_draw_density,
+    figure=draw_density,
     figure_size=(7.2, 4.2),
     sizes=_SIZES,
     seconds=_SECONDS,
@@ -221,7 +130,7 @@ DRAWS: Final = Claim(
     revised=_REVISED,
     measure=_measure,
     observation=OBSERVATION,
-    figure=_draw_answer,
+    figure=draw_answer,
     figure_size=(7.6, 4.2),
     sizes=_SIZES,
     seconds=_SECONDS,
@@ -247,7 +156,7 @@ FOLDS: Final = Claim(
     revised=_REVISED,
     measure=_measure,
     observation=OBSERVATION,
-    figure=_draw_answer,
+    figure=draw_answer,
     figure_size=(7.6, 4.2),
     sizes=_SIZES,
     seconds=_SECONDS,

@@ -76,16 +76,19 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 def _draw(measurement: Measurement, ax: Axes) -> None:
     rows = measurement.table[measurement.table["kind"] == "mlp"]
     for offsets in _OFFSETS:
-        middle = rows[rows["offsets"] == offsets].groupby("layer")["excess_median"].mean()
-        ax.plot(
-            middle.index, 1 + middle, color=COLOURS[offsets], marker=MARKERS[offsets], linestyle=LINES[offsets],
-            label=LABELS[offsets], markerfacecolor="none" if offsets == "recenter" else None,
-            markersize=9 if offsets == "recenter" else 5,
+        of_layer = rows[rows["offsets"] == offsets].groupby("layer")["excess_median"]
+        middle = of_layer.mean()
+        bars = [middle - of_layer.min(), of_layer.max() - middle]
+        ax.errorbar(
+            middle.index, 1 + middle, np.maximum(bars, 0), capsize=2, color=COLOURS[offsets], marker=MARKERS[offsets],
+            linestyle=LINES[offsets], label=LABELS[offsets], markersize=9 if offsets == "recenter" else 5,
+            markerfacecolor="none" if offsets == "recenter" else None,
         )  # fmt: skip
-    ax.set(
-        xlabel="hidden layer", ylabel="mean squared distance of the layer's inputs\nto a hyperplane, over the smallest",
-        yscale="log",
-    )  # fmt: skip
+    ax.set(xlabel="hidden layer of the MLP", yscale="log")
+    ax.set_ylabel(
+        "mean squared distance of the layer's inputs\nto a hyperplane, over the smallest\n"
+        "(median unit; mean and extremes of networks)"
+    )
     ax.set_ylim(0.8, None)
     number_ticks(ax, x=rows["layer"], y=round_numbers(*ax.get_ylim()))
     ax.legend(fontsize="small")
@@ -177,7 +180,7 @@ def _draw_learned(measurement: Measurement, ax: Axes) -> None:
     ax.plot(ends, ends, "--", color=BLACK, linewidth=1, label="formula: −β/γ")
     ax.set(
         xlabel="−β/γ of the unit, learned",
-        ylabel="distance of its hyperplane from the best one,\nin root mean squared distances to that",
+        ylabel="signed distance of its hyperplane from the best\none, in root mean squared distances to that",
     )
     ax.legend(fontsize="small")
 

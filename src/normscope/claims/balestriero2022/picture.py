@@ -114,7 +114,7 @@ PICTURE: Final = Claim(
     paper=PAPER,
     result="figure of the partition of the plane, layer by layer: four layers of six leaky ReLUs",
     statement="With batch norm all folds of the first layer go through the mean of the data, and in every layer folds "
-    "gather at the data by more than with random offsets.",
+    "gather at the data more than with random offsets.",
     method="Random networks of four layers of six leaky ReLUs, He's weights, on two moons in a window of three root "
     "mean squared distances around their mean, exact partition: units that cross a disc (2.5% of the window's side) at "
     "a sample less those that cross one elsewhere; one number a network and layer.",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from normscope import data, models, spline
-from normscope.claims.axes import number_ticks
+from normscope.claims.axes import mean_and_bars, number_ticks, panels
 from normscope.claims.balestriero2022.edges import crossings
 from normscope.claims.balestriero2022.setting import PAPER, children, scales
 from normscope.claims.claim import Claim, Criterion
@@ -174,11 +174,7 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     """Left: angles from edges against the formula. Right: turns at one unit against its σ."""
-    spec, figure = ax.get_subplotspec(), ax.get_figure()
-    assert spec is not None
-    assert figure is not None
-    ax.set_axis_off()
-    left, right = spec.subgridspec(1, 2).subplots(squeeze=False)[0]
+    left, right = panels(ax, 1, 2, sharex=False, sharey=False)[0]
     table = measurement.table
     found = table[table["what"] == "crossing"]
     degrees = 180 / np.pi
@@ -188,19 +184,19 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
         left.plot(
             degrees * rows["angle"], degrees * rows["turn"], marker, color=colour, markersize=4, alpha=0.5, label=label
         )
-    left.plot([0, 180], [0, 180], "--", color=BLACK, linewidth=1)
+    left.plot([0, 180], [0, 180], "--", color=BLACK, linewidth=1, label="the formula")
     left.set(xlabel="angle of n and n' by formula (degrees)", ylabel="turn of the boundary, from its edges (degrees)")
     number_ticks(left, x=range(0, 181, 45), y=range(0, 181, 45))
     left.legend(fontsize="small")
     scan = table[table["what"] == "scan"]
     for name, colour, style in (("leaky", BLUE, "o--"), ("relu", VERMILLION, "s-")):
         of_factor = scan[scan["activation"] == name].groupby("factor")["turn"]
-        middle, error = degrees * of_factor.mean(), degrees * of_factor.sem()
+        middle, half = mean_and_bars(of_factor)
         label = "ReLU" if name == "relu" else f"leaky ReLU, slope {_SLOPES[name]:g}"
-        right.errorbar(middle.index, middle, error, fmt=style, color=colour, capsize=3, label=label)
+        right.errorbar(middle.index, degrees * middle, degrees * half, fmt=style, color=colour, capsize=3, label=label)
     right.set(
         xscale="log", xlabel="σ of a unit of layer 1, over its own", ylim=(0, None),
-        ylabel="turn of layer 2 at its hyperplane\n(degrees; mean ± standard error)",
+        ylabel="turn of layer 2 at its hyperplane\n(degrees; mean over networks, 95% interval)",
     )  # fmt: skip
     number_ticks(right, x=scan["factor"])
     right.legend(fontsize="small")
@@ -210,9 +206,9 @@ TURNING: Final = Claim(
     id="balestriero2022.turning",
     paper=PAPER,
     result="σ folds: ‖n − n'‖ = (1 − η)|w_2kr|‖w_1r‖/σ_1r and the dihedral angle",
-    statement="Where the boundary of unit k of layer 2 crosses unit r of layer 1 its normal changes by "
-    "(1 − η)|w_2kr|‖w_1r‖/σ_1r, η the slope of the negative side, so that a larger σ_1r folds it less; σ moves no "
-    "hyperplane of its own layer.",
+    statement="Where the boundary of unit k of layer 2 crosses unit r of layer 1 its normal changes by a vector of "
+    "length (1 − η)|w_2kr|‖w_1r‖/σ_1r, η the slope of the negative side, so that a larger σ_1r folds it less; "
+    "σ moves no hyperplane of its own layer.",
     method="Networks of two layers with batch norm on two moons, exact partition of the plane: the turn at each "
     "crossing from the edges against the angle of n and n' by weights and σ; ‖n − n'‖ from derivatives; lines of "
     "layer 1 with and without rescaling; and mean turns at a unit of which σ is multiplied.",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from normscope.claims.axes import LINES
+from normscope.claims.axes import LINES, band
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import LABELS, MORE_NETWORKS, PAPER, PLOT_LAYERS, PLOTTED_LOG_STD, layer_at
 from normscope.claims.claim import Claim, Criterion
@@ -69,17 +69,17 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 def _draw(measurement: Measurement, ax: Axes) -> None:
     depth = int(measurement.scalars["depth"])
     places = [layer_at(layer, depth) for layer in PLOT_LAYERS]
-    for norm, colour, line in zip(("batch", "none"), CYCLE, LINES, strict=False):
+    for norm, colour, line, marker in zip(("batch", "none"), CYCLE, LINES, "Ds", strict=False):
         rows = on_the_sum(measurement.table[measurement.table["norm"] == norm])
         logs = rows.groupby("layer")["log_std"]
-        middle, spread = logs.mean(), logs.std()
+        middle = logs.mean()
         ax.plot(middle, line, color=colour, label=LABELS[norm])
-        ax.fill_between(middle.index, middle - spread, middle + spread, color=colour, alpha=0.25)
+        band(ax, logs, colour)
         label = f"{LABELS[norm]}, the paper"
-        ax.plot(places, PLOTTED_LOG_STD[norm], "D", color=colour, markeredgecolor="k", label=label)
+        ax.plot(places, PLOTTED_LOG_STD[norm], marker, color=colour, markeredgecolor="k", label=label)
     ax.set(
-        xlabel="layer (even ones)",
-        ylabel="ln of the standard deviation of channels\n(mean and deviation over networks)",
+        xlabel="layer (even ones: they read the sum of branch and shortcut)",
+        ylabel="ln of the standard deviation of channels\n(mean over networks, 95% interval)",
     )
     ax.legend(fontsize="small")
 
@@ -88,7 +88,7 @@ CHANNELS: Final = Claim(
     id="bjorck2018.channels",
     paper=PAPER,
     result="Figure 5",
-    statement="With batch norm the standard deviation of channels stays level through the stages; without it grows "
+    statement="With batch norm the standard deviation of channels stays level through the stages; without it, it grows "
     "nearly exponentially with depth.",
     method="ln of the mean over channels of the standard deviation over images and positions, of outputs of "
     "convolutions 6, 18, …, 102 of ResNet-110 at initialization; least-squares line on the layer. The linear layer is "

@@ -6,26 +6,28 @@ In no paper: the three effects that "Understanding Batch Normalization" finds at
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from normscope.claims.axes import LINES, strips
-from normscope.claims.bjorck2018.channels import at_plotted, on_the_sum, slopes
-from normscope.claims.bjorck2018.initialization import INITIALIZATION, NORMS, SECONDS, SIZES, Initialization
+from normscope.claims.bjorck2018.channels import at_plotted, slopes
+from normscope.claims.bjorck2018.decomposed_figures import (
+    ONE,
+    SEVERAL,
+    TIMES,
+    by_norm,
+    draw_cancellation,
+    draw_classes,
+    draw_paths,
+    draw_table,
+)
+from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import LABELS, MORE_NETWORKS, PAPER, TABLE_LAYERS, geometric_mean, layer_at
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most, within
 from normscope.claims.statistics import mean
-from normscope.system import CYCLE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_COLOURS: Final = dict(zip(NORMS, CYCLE, strict=False))
-_LINES: Final = dict(zip(NORMS, (*LINES, LINES[0]), strict=False))
 
 
 def _measure(observed: Initialization) -> Measurement:
@@ -66,16 +68,8 @@ def _terms(observed: Initialization) -> float:
     return float(np.exp(np.log(terms).mean() / 2))
 
 
-def _column(measurement: Measurement, column: str) -> pd.DataFrame:
-    """One row a network, one column a norm: the same weights and images in a row."""
-    rows = measurement.table
-    if "kind" in rows:
-        rows = rows[rows["kind"] == "network"]
-    return rows.pivot_table(index="network", columns="norm", values=column)
-
-
 def _judge_gradients(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    found, limits = _column(measurement, "cancellation"), criterion.limits
+    found, limits = by_norm(measurement, "cancellation"), criterion.limits
     recentered, rescaled = (
         geometric_mean(found[half] / found["batch"], criterion.confidence) for half in ("recenter", "rescale")
     )
@@ -86,7 +80,7 @@ def _judge_gradients(measurement: Measurement, criterion: Criterion) -> Sequence
 
 
 def _judge_either(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    found, limit = _column(measurement, "cancellation"), criterion.limits["times"]
+    found, limit = by_norm(measurement, "cancellation"), criterion.limits["times"]
     return [
         at_least(
             f"a/b over that without norm, {LABELS[norm]}",
@@ -98,7 +92,7 @@ def _judge_either(measurement: Measurement, criterion: Criterion) -> Sequence[Pa
 
 
 def _judge_channels(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    found, limits = _column(measurement, "growth"), criterion.limits
+    found, limits = by_norm(measurement, "growth"), criterion.limits
     rescaled, recentered = (mean(found[half] / found["none"], criterion.confidence) for half in ("rescale", "recenter"))
     level = limits["level"]
     return [
@@ -108,67 +102,13 @@ def _judge_channels(measurement: Measurement, criterion: Criterion) -> Sequence[
 
 
 def _judge_classes(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
-    found, limits = _column(measurement, "largest_share"), criterion.limits
+    found, limits = by_norm(measurement, "largest_share"), criterion.limits
     inside = [
         at_least(f"share of the largest class, {LABELS[norm]}", mean(found[norm], criterion.confidence), limits["one"])
         for norm in ("batch", "recenter", "rescale")
     ]
     last = mean(found["last"], criterion.confidence)
     return [*inside, at_most(f"share of the largest class, {LABELS['last']}", last, limits["several"])]
-
-
-def _draw_table(measurement: Measurement, ax: Axes) -> None:
-    """Norm × measure at a glance: the darker a cell, the more of the ill that batch norm is said to cure."""
-    terms = float(measurement.scalars["terms"])
-    middle = measurement.table.groupby("norm")[["cancellation", "growth", "largest_share", "pair_energy"]]
-    means = middle.mean().loc[list(NORMS)]
-    means["cancellation"] = np.exp(np.log(measurement.table["cancellation"]).groupby(measurement.table["norm"]).mean())
-    ill = np.column_stack(
-        [
-            1 - np.log(means["cancellation"]) / np.log(terms),
-            means["growth"] / means["growth"].max(),
-            means["largest_share"],
-            means["pair_energy"],
-        ]
-    ).clip(0, 1)
-    ax.imshow(ill, cmap="cividis_r", vmin=0, vmax=1, aspect="auto")
-    formats = ("{:.1f}", "{:+.3f}", "{:.2f}", "{:.2f}")
-    for (row, column), value in np.ndenumerate(means[middle.mean().columns].to_numpy()):
-        colour = "w" if ill[row, column] > 0.5 else "k"
-        ax.text(column, row, formats[column].format(value), ha="center", va="center", color=colour)
-    names = (
-        "a/b, layers 18, 54, 90\n(large: the gradient\ndepends on the input)",
-        "growth of ln std\nof channels, a layer",
-        "share of the\nlargest class",
-        "rank-one energy\nof channel pairs",
-    )
-    ax.set_xticks(range(len(names)), names, fontsize="small")
-    ax.set_yticks(range(len(NORMS)), [LABELS[norm] for norm in NORMS])
-    ax.tick_params(length=0)
-    ax.set_xticks(np.arange(0.5, len(names) - 1), minor=True)
-    ax.set_yticks(np.arange(0.5, len(NORMS) - 1), minor=True)
-    ax.grid(which="minor", color="w", linewidth=2)
-    ax.tick_params(which="minor", length=0)
-
-
-def _draw_paths(measurement: Measurement, ax: Axes) -> None:
-    rows = measurement.table[measurement.table["kind"] == "layer"]
-    rows = on_the_sum(rows[rows["layer"] < rows["layer"].max()])
-    for norm in reversed(NORMS):
-        path = rows[rows["norm"] == norm].groupby("layer")["log_std"].mean()
-        width = 4.0 if norm == "none" else 1.5  # batch norm at the last layer only lies on it
-        ax.plot(path, linestyle=_LINES[norm], color=_COLOURS[norm], linewidth=width, label=LABELS[norm])
-    ax.set(xlabel="layer (even ones)", ylabel="ln of the standard deviation of channels\n(mean over networks)")
-    ax.legend(fontsize="small")
-
-
-def _draw_classes(measurement: Measurement, ax: Axes) -> None:
-    table = measurement.table.assign(label=measurement.table["norm"].map(LABELS))
-    of_label = {LABELS[norm]: _COLOURS[norm] for norm in NORMS}
-    strips(ax, table, "label", "largest_share", of_label.__getitem__)
-    ax.axvline(0.1, color="k", linestyle=":", linewidth=1, label="every class as often")
-    ax.set(xlabel="share of the largest class (one dot a network)", xlim=(0, 1.03))
-    ax.legend(loc="upper left", fontsize="small")
 
 
 GRADIENTS: Final = Claim(
@@ -190,7 +130,7 @@ GRADIENTS: Final = Claim(
     revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
-    figure=_draw_table,
+    figure=draw_table,
     figure_size=(7.6, 4.2),
     sizes=SIZES,
     seconds=SECONDS,
@@ -207,7 +147,7 @@ EITHER: Final = Claim(
     criterion=Criterion(
         text="each at {confidence:.1%}, geometric means over networks: recentering alone, rescaling alone, and batch "
         "norm at the last layer only have at least {times:g} times the a/b of no norm",
-        limits={"times": 3},
+        limits={"times": TIMES},
         error_rate=0.05,
         error="calling it reproduced though one of the three is false",
         parts=3,
@@ -217,6 +157,8 @@ EITHER: Final = Claim(
     f"at seed 0; its limit was set before a run at seed 1. {MORE_NETWORKS}",
     measure=_measure,
     observation=INITIALIZATION,
+    figure=draw_cancellation,
+    figure_size=(7.2, 4.0),
     sizes=SIZES,
     seconds=SECONDS,
 )
@@ -240,7 +182,7 @@ CHANNELS: Final = Claim(
     revised=MORE_NETWORKS,
     measure=_measure_paths,
     observation=INITIALIZATION,
-    figure=_draw_paths,
+    figure=draw_paths,
     sizes=SIZES,
     seconds=SECONDS,
 )
@@ -249,14 +191,14 @@ CLASSES: Final = Claim(
     id="bjorck2018.decomposed-classes",
     paper=PAPER,
     result="beyond the paper: Figure 6 by halves",
-    statement="Neither half of batch norm, nor both, breaks the one-class prediction where they stand; batch norm on "
-    "the output of the last layer alone does.",
+    statement="Neither half of batch norm, nor both, in their usual places keep a network from predicting one class; "
+    "batch norm on the output of the last layer alone does.",
     method="∂L/∂logits of ResNet-110 at initialization: of the images whose true class it is not, the share in which "
     "the commonest largest class is the largest.",
     criterion=Criterion(
         text="each at {confidence:.2%}, means over networks: at least {one} with batch norm and with either half, at "
         "most {several} with batch norm at the last layer only",
-        limits={"one": 0.9, "several": 0.5},
+        limits={"one": ONE, "several": SEVERAL},
         error_rate=0.05,
         error="calling it reproduced though one of the four is false",
         parts=4,
@@ -265,7 +207,8 @@ CLASSES: Final = Claim(
     revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
-    figure=_draw_classes,
+    figure=draw_classes,
+    figure_size=(7.2, 4.0),
     sizes=SIZES,
     seconds=SECONDS,
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from normscope import data, models, theory
-from normscope.claims.axes import LINES
+from normscope.claims.axes import LINES, MARKERS, band, whole_ticks
 from normscope.claims.bjorck2018.setting import LABELS, PAPER, children
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
@@ -87,19 +87,26 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
-    for norm, colour in zip(_NORMS, CYCLE, strict=False):
+    """Growth from the last block; each network is held against its own last block, so that intervals are of growth."""
+    blocks = np.array(sorted(measurement.table["block"].unique()))
+    for norm, colour, marker in zip(_NORMS, CYCLE, MARKERS, strict=False):
         for skip, line in ((False, LINES[0]), (True, LINES[1])):
             rows = measurement.table[(measurement.table["norm"] == norm) & (measurement.table["skip"] == skip)]
-            path = rows.groupby("block")["log_norm2"].mean()
+            logs = rows.pivot_table(index="network", columns="block", values="log_norm2")
+            of_block = logs.sub(logs[blocks[-1]], axis=0).melt().groupby("block")["value"]
+            band(ax, of_block, colour)
             label = None if skip else LABELS[norm]
-            ax.plot(path - path.iloc[-1], linestyle=line, color=colour, label=label)
-    blocks = np.array(sorted(measurement.table["block"].unique()))
+            ax.plot(of_block.mean(), linestyle=line, color=colour, marker=marker, markersize=3, label=label)
     rate = 2 * float(measurement.scalars["mean_field"])
-    ax.plot(blocks, rate * (blocks[-1] - blocks), ":", color="k", label="mean field of batch norm")
+    ax.plot(blocks, rate * (blocks[-1] - blocks), ":", color="k", label="theory: mean field of batch norm")
     ax.plot([], [], linestyle=LINES[1], color="k", label="with shortcuts")
+    first = (int(blocks[-1]) + 2) // 2
+    ax.axvspan(first, blocks[-1], color="0.93", zorder=0, label="judged: the second half")
     ax.set(
-        xlabel="block of a stage", ylabel="ln ‖∂L/∂W‖², less that of the last block\n(mean over stages and networks)"
+        xlabel="block of a stage",
+        ylabel="ln ‖∂L/∂W‖², less that of the last block\n(mean over stages and networks, 95% interval)",
     )
+    whole_ticks(ax)
     ax.legend(fontsize="small")
 
 
@@ -107,8 +114,8 @@ GROWTH: Final = Claim(
     id="bjorck2018.gradient-growth",
     paper=PAPER,
     result="against the gradient explosion of Yang et al. 2019, by halves of batch norm",
-    statement="With its shortcuts cut a ResNet-110 with batch norm has mean field's growth of gradients; with "
-    "shortcuts rescaling is the half that keeps them from growing.",
+    statement="With its shortcuts cut, gradients of a ResNet-110 with batch norm grow as mean-field theory has it; "
+    "with shortcuts, rescaling is the half of batch norm that keeps them from growing.",
     method="ln ‖∂L/∂W‖² of the first convolution of every block at initialization, L the cross-entropy on digits: "
     "growth per layer towards the input over the second half of each stage, mean over stages, in units of the mean "
     "field of batch norm (Yang et al.: ln(π/(π − 1)) a layer for large batches).",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from normscope.claims.axes import LINES
+from normscope.claims.axes import LINES, legend_above
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import LABELS, MIDDLE, MORE_NETWORKS, PAPER, geometric_mean, layer_at
 from normscope.claims.claim import Claim, Criterion
@@ -53,14 +53,16 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     scales = measurement.table.query("kind == 'network' and network == 0").set_index("norm")["grad_scale"]
+    bins = measurement.table.query("kind == 'bin'").groupby("norm").size()
     for norm, colour, line in zip(_NORMS, CYCLE, LINES, strict=False):
         rows = measurement.table.query("kind == 'bin' and norm == @norm and density > 0")
-        label = f"{LABELS[norm]}, scale {scales[norm]:.1e}"
+        beyond = 1 - (rows["density"] * (2 * _REACH / bins[norm])).sum()
+        label = f"{LABELS[norm]}, scale {scales[norm]:.2g}, {abs(beyond):.0%} further out"
         ax.plot(rows["value"], rows["density"], line, drawstyle="steps-mid", color=colour, label=label)
     x = np.linspace(-4, 4, 200)
     ax.plot(x, np.exp(-(x**2) / 2) / (2 * np.pi) ** 0.5, ":", color=BLACK, linewidth=1, label="normal")
-    ax.set(xlabel="gradient of an entry / scale (interquartile range / 1.349)", ylabel="density", yscale="log")
-    ax.legend(fontsize="small")
+    ax.set(xlabel="gradient of an entry over its scale (interquartile range / 1.349)", ylabel="density", yscale="log")
+    legend_above(ax, title="one network, the first")
 
 
 HISTOGRAM: Final = Claim(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from normscope.claims.axes import LINES
+from normscope.claims.axes import LINES, legend_above, mean_and_bars
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import (
     LABELS,
@@ -65,19 +65,19 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
     terms = measurement.table.groupby("layer")["terms"].first()
     # with batch norm a/b goes with √T; without it hardly depends on T
     ours = np.sqrt(terms[places].to_numpy() / np.array(TABLE_TERMS))
-    for norm, colour, line in zip(("batch", "none"), CYCLE, LINES, strict=False):
+    for norm, colour, line, marker in zip(("batch", "none"), CYCLE, LINES, "Ds", strict=False):
         rows = measurement.table[measurement.table["norm"] == norm]
         logs = np.log(rows["kernel_gradient_ratio"]).groupby(rows["layer"])
-        middle, spread = logs.mean(), logs.std()
+        middle, half = mean_and_bars(logs)
+        ends = np.exp(middle - half), np.exp(middle + half)
         ax.plot(np.exp(middle), line, color=colour, label=LABELS[norm])
-        ax.fill_between(middle.index, np.exp(middle - spread), np.exp(middle + spread), color=colour, alpha=0.25)
+        ax.fill_between(middle.index, *ends, color=colour, alpha=0.25, linewidth=0)
         label = f"{LABELS[norm]}, the paper" + (" (brought to our T)" if norm == "batch" else "")
         printed = np.array(PRINTED_RATIO[norm]) * (ours if norm == "batch" else 1.0)
-        ax.plot(places, printed, "D", color=colour, markeredgecolor="k", label=label)
+        ax.plot(places, printed, marker, color=colour, markeredgecolor="k", label=label)
     ax.plot(np.sqrt(terms), ":", color="k", linewidth=1, label="√T: terms of independent signs")
-    ax.set(xlabel="layer", ylabel="a/b (geometric mean and deviation over networks)", yscale="log")
-    ax.set_ylim(top=8 * np.sqrt(terms.max()))  # room for the legend
-    ax.legend(fontsize="x-small", ncols=2, loc="upper center")
+    ax.set(xlabel="layer", ylabel="a/b (geometric mean over networks, 95% interval)", yscale="log")
+    legend_above(ax, columns=2)
 
 
 _METHOD = (
@@ -89,8 +89,8 @@ NORMALIZED: Final = Claim(
     id="bjorck2018.kernel-gradients",
     paper=PAPER,
     result="Table 1",
-    statement="With batch norm the terms of which a kernel's gradient is the sum nearly cancel: a/b is 252, 113 and 41 "
-    "at layers 18, 54 and 90.",
+    statement="A kernel's gradient is a sum over images and positions. With batch norm its terms nearly cancel: a/b, "
+    "the mean of their sizes over the size of their mean, is 252, 113 and 41 at layers 18, 54 and 90.",
     method=_METHOD + " In units of √T, which is what independent terms would give: so images of another size and other "
     "batches compare.",
     criterion=Criterion(
@@ -114,8 +114,8 @@ UNNORMALIZED: Final = Claim(
     id="bjorck2018.kernel-gradients-without",
     paper=PAPER,
     result="Table 1",
-    statement="Without batch norm these terms agree in sign, so that the gradient hardly depends on the input: a/b is "
-    "1.7, 2.6 and 2.1.",
+    statement="Without batch norm the terms of a kernel's gradient agree in sign, so that it hardly depends on the "
+    "input: a/b, the mean of their sizes over the size of their mean, is 1.7, 2.6 and 2.1.",
     method=_METHOD,
     criterion=Criterion(
         text="at each of the three layers the whole {confidence:.1%} interval of the geometric mean of a/b over "
@@ -129,6 +129,7 @@ UNNORMALIZED: Final = Claim(
     revised=MORE_NETWORKS,
     measure=_measure,
     observation=INITIALIZATION,
+    figure=_draw,
     sizes=SIZES,
     seconds=SECONDS,
 )

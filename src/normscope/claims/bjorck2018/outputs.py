@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from normscope.claims.axes import CONFIDENCE
 from normscope.claims.bjorck2018.initialization import INITIALIZATION, SECONDS, SIZES, Initialization
 from normscope.claims.bjorck2018.setting import LABELS, MIDDLE, MORE_NETWORKS, PAPER, layer_at
 from normscope.claims.claim import Claim, Criterion
@@ -79,15 +80,36 @@ def _judge_pairs(measurement: Measurement, criterion: Criterion) -> Sequence[Par
 
 
 def _draw_classes(measurement: Measurement, ax: Axes) -> None:
-    _draw_matrices(measurement, ax, ("class", "image"), "n ∂L/∂logit", signed=True)
+    _draw_matrices(
+        measurement,
+        ax,
+        ("class", "image"),
+        "∂L/∂logit times the number of images",
+        "largest_share",
+        "largest class",
+        signed=True,
+    )
 
 
 def _draw_pairs(measurement: Measurement, ax: Axes) -> None:
-    _draw_matrices(measurement, ax, ("channel in", "channel out"), "mean |∂L/∂W| / its mean", signed=False)
+    _draw_matrices(
+        measurement,
+        ax,
+        ("channel in", "channel out"),
+        "|∂L/∂W| / its mean",
+        "pair_energy",
+        "rank-one energy",
+        signed=False,
+    )
 
 
-def _draw_matrices(measurement: Measurement, ax: Axes, labels: tuple[str, str], value: str, *, signed: bool) -> None:
-    """The matrices of the first network, side by side; of positive ones each in units of its mean."""
+def _draw_matrices(
+    measurement: Measurement, ax: Axes, labels: tuple[str, str], value: str, column: str, name: str, *, signed: bool
+) -> None:
+    """The matrices of the first network, side by side; of positive ones each in units of its mean.
+
+    Above them what ``column`` of the table, called ``name``, makes of them, and of those of all networks.
+    """
     ax.set_axis_off()
     for place, norm in enumerate(_NORMS):
         entries = measurement.table[(measurement.table["kind"] == "entry") & (measurement.table["norm"] == norm)]
@@ -99,7 +121,9 @@ def _draw_matrices(measurement: Measurement, ax: Axes, labels: tuple[str, str], 
             shown, aspect="auto", cmap="PuOr_r" if signed else "cividis", vmin=limits[0], vmax=limits[1],
             interpolation="nearest",
         )  # fmt: skip
-        panel.set_title(LABELS[norm], fontsize="medium")
+        values = _networks(measurement, norm).sort_values("network")[column]
+        told = f"{LABELS[norm]}: {name} {values.iloc[0]:.2f}\nmean of {len(values)} networks {mean(values, CONFIDENCE)}"
+        panel.set_title(told, fontsize="small")
         panel.set(xlabel=labels[0], ylabel="" if place else labels[1])
         if matrix.shape[1] <= 10:
             panel.set_xticks(range(matrix.shape[1]))
@@ -129,7 +153,7 @@ CLASSES: Final = Claim(
     measure=_measure_classes,
     observation=INITIALIZATION,
     figure=_draw_classes,
-    figure_size=(6.4, 4.6),
+    figure_size=(7.2, 4.6),
     sizes=SIZES,
     seconds=SECONDS,
 )
@@ -138,8 +162,9 @@ PAIRS: Final = Claim(
     id="bjorck2018.channel-pairs",
     paper=PAPER,
     result="Figure 7",
-    statement="Without batch norm rows and columns stand out in the gradients of pairs of channels, and the gradient "
-    "from an input channel follows that channel's mean; with it the map is diffuse.",
+    statement="Without batch norm a kernel's gradient, as a map of output by input channels, has rows and columns that "
+    "stand out, and its size for an input channel follows that channel's mean; with batch norm the map is "
+    "diffuse.",
     method="Kernel gradient of layer 55 of ResNet-110 at initialization, mean over the nine positions, (out, in): the "
     "share σ₁²/Σσ² that one column times one row explains; Spearman's correlation over input channels of their mean "
     "with the mean over output channels of the absolute gradient.",

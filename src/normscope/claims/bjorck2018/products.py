@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope import theory
+from normscope.claims.axes import MARKERS
 from normscope.claims.bjorck2018.setting import PAPER
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
@@ -59,17 +60,21 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     rows = measurement.table[measurement.table["kind"] == "quantile"]
-    for colour, (m, of) in zip(CYCLE, rows.groupby("factors"), strict=False):
+    edges = []
+    for colour, marker, (m, of) in zip(CYCLE, MARKERS, rows.groupby("factors"), strict=False):
         count: Any = m
         right, wrong = theory.GaussianProduct(count, squared=False), theory.GaussianProduct(count)
-        ax.plot(of["singular_value"], of["p"], "o", color=colour, markersize=3, label=f"M = {m}, drawn")
+        ax.plot(
+            of["singular_value"], of["p"], marker, color=colour, markersize=3.5, markevery=4, label=f"M = {m}, drawn"
+        )
+        edges.append(f"{right.support[1]:.2f}")
         x = np.linspace(0, right.support[1], 300)
         ax.plot(x, right.cdf(x), "-", color=colour, linewidth=1)
         ax.plot(x, wrong.cdf(x), ":", color=colour, linewidth=1)
         ax.axvline(right.support[1], 0, 0.04, color=colour)
     ax.plot([], [], "k-", linewidth=1, label="law, of squared singular values (as plotted)")
     ax.plot([], [], "k:", linewidth=1, label="law, of singular values (as written)")
-    ax.set(xlabel="singular value (ticks: edges 2.00, 3.08, 3.86)", ylabel="share of smaller ones")
+    ax.set(xlabel=f"singular value (ticks: edges of the law, {', '.join(edges)})", ylabel="share of smaller ones")
     ax.legend(fontsize="small", loc="center right")
 
 

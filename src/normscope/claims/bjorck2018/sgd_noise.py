@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from normscope import measure
-from normscope.claims.axes import MARKERS, number_ticks
+from normscope.claims.axes import MARKERS, legend_above, mean_and_bars, number_ticks
 from normscope.claims.bjorck2018.setting import LABELS, PAPER, children, geometric_mean, images, network
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
@@ -72,13 +72,18 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
         own = rows.groupby("network")["noise_per_sample"].transform("mean")
         noise = rows["noise_per_sample"] / (rows["sample_noise"] if norm == "none" else own)
         logs = noise.map(np.log).groupby(rows["batch_size"])
-        middle, error = logs.mean(), 2 * logs.sem()
+        middle, half = mean_and_bars(logs)
+        beside = 0.97 if norm == "batch" else 1.03
         label = LABELS[norm] + (" (over C)" if norm == "none" else " (over its mean: there is no C)")
-        ax.errorbar(middle.index, middle, error, color=colour, marker=marker, capsize=3, label=label)
-    ax.axhline(0, color="k", linestyle="--", linewidth=1, label="α²C/|B|")
-    ax.set(xlabel="batch size |B|", ylabel="ln of |B| V (mean, two standard errors)", xscale="log")
+        ax.errorbar(beside * middle.index, middle, half, color=colour, marker=marker, capsize=3, label=label)
+    ax.axhline(0, color="k", linestyle="--", linewidth=1, label="theory: V = C/|B|")
+    ax.set(
+        xlabel="batch size |B|",
+        ylabel="ln of |B| V over C, or over its mean\n(mean over networks, 95% interval)",
+        xscale="log",
+    )
     number_ticks(ax, x=measurement.table["batch_size"].unique())
-    ax.legend(fontsize="small")
+    legend_above(ax, columns=2)
 
 
 _SIZES: Final = {"data": "digits", "batch_sizes": (4, 8, 16, 32), "pool": 64}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from normscope.claims.axes import LINES, MARKERS
+from normscope.claims.axes import LINES, MARKERS, legend_above, mean_and_bars, number_ticks, panels, round_numbers
 from normscope.claims.bjorck2018.first_steps import FIRST_STEPS, REPLAYED, SECONDS, SIZES, FirstSteps
 from normscope.claims.bjorck2018.setting import EXPLODED, LABELS, MORE_NETWORKS, PAPER, geometric_mean
 from normscope.claims.claim import Claim, Criterion
@@ -20,6 +20,9 @@ from normscope.system import CYCLE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_PAPER_BEST: Final = (0.03, 0.1)  # steps with batch norm
+_LOSS: Final = 1e3
+_SHOWN: Final = 1e6
 _MOST: Final = 1e30  # stands for what is larger, or not finite: logarithms go on
 
 
@@ -70,36 +73,59 @@ def _judge_update(measurement: Measurement, criterion: Criterion) -> Sequence[Pa
     ]
 
 
+def _draw_start(measurement: Measurement, ax: Axes) -> None:
+    table = measurement.table
+    _draw_steps(replace(measurement, table=table[table["minibatch"] == table["minibatch"].min()]), ax)
+
+
 def _draw_steps(measurement: Measurement, ax: Axes) -> None:
-    for norm, colour, marker in zip(("batch", "none"), CYCLE, MARKERS, strict=False):
-        for place, line in zip(sorted(measurement.table["minibatch"].unique()), LINES, strict=False):
-            rows = measurement.table[(measurement.table["norm"] == norm) & (measurement.table["minibatch"] == place)]
+    """A panel a norm; single networks thin."""
+    grid = panels(ax, 1, 2, sharey=False)[0]
+    for axis, norm in zip(grid, ("batch", "none"), strict=True):
+        of_norm = measurement.table[measurement.table["norm"] == norm]
+        styles = zip(of_norm.groupby("minibatch"), CYCLE, MARKERS, LINES, strict=False)
+        for (place, rows), colour, marker, line in styles:
+            for _, of in rows.groupby("network"):
+                axis.plot(of["step_size"], of["relative"], color=colour, linewidth=0.6, alpha=0.4)
             middle = np.exp(np.log(rows["relative"]).groupby(rows["step_size"]).mean())
-            label = f"{LABELS[norm]}, mini-batch {place}"
-            ax.plot(middle, linestyle=line, color=colour, marker=marker, markersize=3, label=label)
-    ax.axhline(1, color="k", linewidth=0.5)
-    ax.set(xlabel="step size", ylabel="loss after the step / before\n(geometric mean over networks)")
-    ax.set(xscale="log", yscale="log", ylim=(0.03, 1e6))
-    ax.legend(fontsize="x-small")
+            label = f"mini-batch {place}"
+            axis.plot(middle, linestyle=line, color=colour, marker=marker, markersize=4, label=label)
+        axis.axhline(1, color="k", linewidth=0.5)
+        axis.set(xlabel="step size", xscale="log", yscale="log")
+    grid[0].axvspan(*_PAPER_BEST, color="0.9", zorder=0, label="the paper's best steps")
+    grid[0].set(ylabel="loss after the step / before (geometric mean\nof networks; thin: single networks)")
+    grid[1].axhline(_LOSS, color="0.4", linestyle=":", label=f"{_LOSS:g}, the criterion's")
+    grid[1].set_ylim(0.5 * measurement.table["relative"].min(), _SHOWN)
+    number_ticks(grid[0], y=round_numbers(*grid[0].get_ylim()))
+    for axis, norm in zip(grid, ("batch", "none"), strict=True):
+        legend_above(axis, columns=2, title=LABELS[norm])
 
 
 def _draw_update(measurement: Measurement, ax: Axes) -> None:
-    for layer, colour, marker in zip(REPLAYED, CYCLE, MARKERS, strict=False):
-        rows = measurement.table[measurement.table["layer"] == layer]
-        for name, line, told in (("mean_size", "-", "size of means"), ("var", "--", "variance")):
-            middle = rows.groupby("fraction")[f"log10_{name}"].mean()
-            label = f"layer {layer}, {told}"
-            ax.plot(middle, line, color=colour, marker=marker, markersize=4, label=label)
-    ax.set(xlabel="fraction of the update", ylabel="log₁₀ of moments of channels\n(mean over channels and networks)")
-    ax.legend(fontsize="small")
+    """Intervals are those of a mean of logarithms over networks."""
+    grid = panels(ax, 1, 2)[0]
+    told = {"mean_size": "size of the means of channels", "var": "variance of channels"}
+    for axis, (name, title) in zip(grid, told.items(), strict=True):
+        for layer, colour, marker, line in zip(REPLAYED, CYCLE, MARKERS, LINES, strict=False):
+            rows = measurement.table[measurement.table["layer"] == layer]
+            middle, half = mean_and_bars(rows.groupby("fraction")[f"log10_{name}"])
+            beside = middle.index + 0.015 * (REPLAYED.index(layer) - 1)
+            axis.errorbar(
+                beside, middle, half, linestyle=line, color=colour, marker=marker, markersize=4, capsize=2,
+                label=f"layer {layer}",
+            )  # fmt: skip
+        axis.set_title(title, fontsize="medium")
+        axis.set(xlabel="fraction of the update")
+    grid[0].set_ylabel("log₁₀ (mean over channels, then over\nnetworks; 95% interval)")
+    grid[0].legend(fontsize="small", loc="upper left")
 
 
 STEPS: Final = Claim(
     id="bjorck2018.step-sizes",
     paper=PAPER,
     result="Figure 3",
-    statement="With batch norm a step along the gradient lowers the loss most at 0.03 to 0.1; without at about 0.0002, "
-    "and a few 0.001 multiply the loss.",
+    statement="With batch norm a step along the gradient lowers the loss most at 0.03 to 0.1. Without it the best step "
+    "is about 0.0002, and steps of a few thousandths multiply the loss.",
     method="ResNet-110 in its first steps (momentum 0.9, weight decay 1e-4; rate 0.1 with batch norm and 1e-4 "
     "without): the loss on the same mini-batch after one step of plain gradient descent, for ten step sizes at "
     "mini-batches 1, 4 and 7. The best step of a network is the geometric mean of those of the three.",
@@ -107,7 +133,7 @@ STEPS: Final = Claim(
         text="each at {confidence:.1%}, geometric means over networks: the best step with batch norm lies between "
         "{least} and {most} (a factor of three around the paper's) and is at least {times:g} times that without; steps "
         "up to {step} multiply the loss without by at least {loss:g} at each of the mini-batches",
-        limits={"least": 0.01, "most": 0.3, "times": 30, "step": 0.01, "loss": 1e3},
+        limits={"least": 0.01, "most": 0.3, "times": 30, "step": 0.01, "loss": _LOSS},
         error_rate=0.05,
         error="calling it reproduced though one of the three is false",
         parts=3,
@@ -119,6 +145,7 @@ STEPS: Final = Claim(
     measure=_measure_steps,
     observation=FIRST_STEPS,
     figure=_draw_steps,
+    figure_size=(7.2, 4.2),
     sizes=SIZES,
     seconds=SECONDS,
 )
@@ -127,14 +154,14 @@ START: Final = Claim(
     id="bjorck2018.step-sizes-at-start",
     paper=PAPER,
     result="Figure 3, mini-batch 1",
-    statement="Before any step of training the best step along the gradient is at 0.03 to 0.1 with batch norm, at most "
-    "a thirtieth of that without, and a few 0.001 multiply the loss.",
+    statement="Before any step of training the best step along the gradient is 0.03 to 0.1 with batch norm. Without it "
+    "the best step is at most a thirtieth of that, and steps of a few thousandths multiply the loss.",
     method="As step-sizes, at mini-batch 1 alone.",
     criterion=Criterion(
         text="each at {confidence:.1%}, geometric means over networks: the best step with batch norm lies between "
         "{least} and {most} (a factor of three around the paper's) and is at least {times:g} times that without; steps "
         "up to {step} multiply the loss without by at least {loss:g}",
-        limits={"least": 0.01, "most": 0.3, "times": 30, "step": 0.01, "loss": 1e3},
+        limits={"least": 0.01, "most": 0.3, "times": 30, "step": 0.01, "loss": _LOSS},
         error_rate=0.05,
         error="calling it reproduced though one of the three is false",
         parts=3,
@@ -144,6 +171,8 @@ START: Final = Claim(
     f"make the loss calm. The limits are those of step-sizes. {MORE_NETWORKS}",
     measure=_measure_steps,
     observation=FIRST_STEPS,
+    figure=_draw_start,
+    figure_size=(7.2, 4.2),
     sizes=SIZES,
     seconds=SECONDS,
 )
@@ -170,6 +199,7 @@ UPDATE: Final = Claim(
     measure=_measure_update,
     observation=FIRST_STEPS,
     figure=_draw_update,
+    figure_size=(7.2, 4.0),
     sizes=SIZES,
     seconds=SECONDS,
 )

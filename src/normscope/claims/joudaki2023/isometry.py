@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from normscope import theory
-from normscope.claims.axes import MARKERS
+from normscope.claims.axes import MARKERS, legend_above
 from normscope.claims.claim import Claim, Criterion, Scale
 from normscope.claims.joudaki2023.layers import (
     ACTIVATIONS,
@@ -105,8 +105,10 @@ def _draw_decay(measurement: Measurement, ax: Axes) -> None:
         ax.plot(limit.index, limit, "--", color=colour, linewidth=1)
     ax.axhline(1, color="k", linestyle=":", label="the statement: at most 1")
     ax.plot([], [], "k--", linewidth=1, label="infinite width")
-    ax.set(xlabel="layer", ylabel="isometry gap over first gap · β₀^(−l)")
-    ax.legend(fontsize="x-small")
+    ax.set(
+        xlabel="layer l", ylabel=f"isometry gap over first gap · β₀^(−l)\n(mean; while the latter is ≥ {_FLOOR} nats)"
+    )
+    legend_above(ax, columns=3)
 
 
 def _draw_bound(measurement: Measurement, ax: Axes) -> None:
@@ -118,10 +120,11 @@ def _draw_bound(measurement: Measurement, ax: Axes) -> None:
         ax.semilogy(drawn.index, drawn, color=colour, marker=marker, markersize=3, markevery=3, label=label)
         ax.semilogy(limit.index, limit["gap"].where(limit["gap"] > STEEP), "--", color=colour, linewidth=1)
         ax.semilogy(limit.index, limit["bound"], ":", color=colour, linewidth=1)
-    for style, label in (("--", "infinite width"), (":", "bound ln(1 + (1/μ₀ − 1) β₀^−l)")):
+    for style, label in (("--", "infinite width"), (":", "ln(1 + (1/μ₀ − 1) β₀^(−l)), the bound")):
         ax.plot([], [], style, color="k", linewidth=1, label=label)
-    ax.set(xlabel="layer", ylabel="isometry gap (nats)", ylim=(1e-4, None))
-    ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    ax.axhline(_FLOOR, color="0.6", linewidth=0.8, label="networks are judged above")
+    ax.set(xlabel="layer l", ylabel="isometry gap (nats; mean)", ylim=(1e-4, None))
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
 
 
 _FULL: Final = {"points": 8, "cosine": 0.9, "width": 8192, "depth": 60, "networks": 20}
@@ -135,8 +138,8 @@ BOUND: Final = Claim(
     id="joudaki2023.isometry",
     paper=PAPER,
     result="Theorem on layer normalization with a non-linearity, in the form derived in docs/lineage.md",
-    statement="With layer normalization and a non-linearity the isometry gap falls to 0 at least as fast as β₀^(−l) "
-    "takes 1/μ − 1 down, μ the smallest eigenvalue of the cosines.",
+    statement="With layer normalization and a non-linearity of strength β₀ the isometry gap after l layers is at most "
+    "ln(1 + (1/μ₀ − 1) β₀^(−l)), μ₀ the smallest eigenvalue of the first cosines.",
     method="Isometry gap behind every layer, of networks (each layer drawn by its exact law) and at infinite width, "
     "over ln(1 + (1/μ₀ − 1) β₀^(−l)); its maximum over layers and five activations.",
     criterion=Criterion(
@@ -163,7 +166,8 @@ DECAY: Final = Claim(
     id="joudaki2023.decay",
     paper=PAPER,
     result="Theorem on layer normalization with a non-linearity, as it is commonly told",
-    statement="With layer normalization and a non-linearity the isometry gap itself decays at least like β₀^(−l).",
+    statement="With layer normalization and a non-linearity of strength β₀ the isometry gap itself decays at least "
+    "like β₀^(−l), l the layer.",
     method="The measurement of joudaki2023.isometry, which has the form that does hold: isometry gap behind layer l "
     "over the first gap times β₀^(−l); its maximum over layers and five activations.",
     criterion=Criterion(

@@ -49,10 +49,10 @@ def _judge_normalization(measurement: Measurement, criterion: Criterion) -> Sequ
 
 def _draw_normalization(measurement: Measurement, ax: Axes) -> None:
     table = measurement.table
-    ax.plot(table["bound"], table["gain"], ".", color=CYCLE[0], label="batches")
+    ax.plot(table["bound"], table["gain"], ".", color=CYCLE[0], markersize=3, alpha=0.4, label="batches")
     ends = np.array([0, table["bound"].max()])
     ax.plot(ends, ends, "k--", label="the paper's bound")
-    ax.set(xlabel="ln(1 + Var ‖x‖ / (mean ‖x‖)²)", ylabel="what normalization takes off the gap (nats)")
+    ax.set(xlabel="ln(1 + Var ‖x‖ / (mean ‖x‖)²)", ylabel="what normalization takes off the isometry gap (nats)")
     ax.legend(fontsize="small")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from normscope import theory
-from normscope.claims.axes import MARKERS, number_ticks, round_numbers
+from normscope.claims.axes import mean_and_bars, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.joudaki2023.layers import ACTIVATIONS, PAPER, drawn_layers, equal_cosines, gaps_of, limit_gaps
 from normscope.claims.measurement import Measurement
@@ -64,25 +64,21 @@ def _judge_strength(measurement: Measurement, criterion: Criterion) -> Sequence[
 
 
 def _draw_strength(measurement: Measurement, ax: Axes) -> None:
-    for colour, marker, phi in zip(CYCLE, MARKERS, ACTIVATIONS, strict=False):
-        rows = measurement.table[measurement.table["phi"] == phi]
-        ax.errorbar(
-            rows["beta"].iloc[0],
-            rows["layers"].mean(),
-            rows["layers"].std(),
-            fmt=marker,
-            color=colour,
-            label=phi,
-            capsize=3,
-        )
-        ax.plot(rows["beta"].iloc[0], rows["limit"].iloc[0], "_", color="k", markersize=14)
-    ax.plot([], [], "_", color="k", markersize=14, label="infinite width")
+    """Non-linearities in the order of their strength, which is what the rank correlation sees."""
+    table = measurement.table
+    middle, half = mean_and_bars(table.groupby("beta")["layers"])
+    of_beta = table.groupby("beta").first()
+    places = np.arange(len(middle))
+    ax.errorbar(
+        places, middle, half, fmt="o", color=CYCLE[0], markersize=4, capsize=4, label="networks (mean, 95% interval)"
+    )
+    ax.plot(places, of_beta["limit"], "_", color="k", markersize=20, label="infinite width")
     small = float(measurement.scalars["small"])
     ax.set(
-        xlabel="strength β₀ of the non-linearity",
-        ylabel=f"layers to an isometry gap of {small:g} nats\n(mean and deviation over networks)",
-        yscale="log",
+        xlabel="non-linearity, from weak to strong", ylabel=f"layers to an isometry gap of {small:g} nats", yscale="log"
     )
+    ax.set_xlim(-0.5, len(places) - 0.5)
+    ax.set_xticks(places, [f"{phi}\nβ₀ = {beta:.3f}" for beta, phi in of_beta["phi"].items()])
     number_ticks(ax, y=round_numbers(*ax.get_ylim()))
     ax.legend(fontsize="small")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from normscope import simulate
-from normscope.claims.axes import MARKERS, number_ticks, round_numbers
+from normscope.claims.axes import CONFIDENCE, LINES, MARKERS, legend_above, number_ticks, round_numbers
 from normscope.claims.claim import Claim, Criterion, Scale
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import PAPER, SCORE, children, scales
@@ -67,28 +67,36 @@ def _slopes(table: pd.DataFrame, criterion: Criterion, along: str, each: str, la
 
 
 def _draw_width(measurement: Measurement, ax: Axes) -> None:
-    _draw(measurement.table, ax, "width", "n", "n = {}")
+    _draw(measurement, ax, "width", "n", "n = {}")
     ax.set_xlabel("width")
 
 
 def _draw_batch(measurement: Measurement, ax: Axes) -> None:
-    _draw(measurement.table, ax, "n", "width", "width {}")
+    _draw(measurement, ax, "n", "width", "width {}")
     ax.set_xlabel("batch size n")
 
 
-def _draw(table: pd.DataFrame, ax: Axes, along: str, each: str, label: str) -> None:
+def _draw(measurement: Measurement, ax: Axes, along: str, each: str, label: str) -> None:
+    """Where the middle networks break away, and the lines whose slopes are judged."""
+    table = measurement.table
     groups = list(table.groupby(each))
-    shifts = 1.04 ** (np.arange(len(groups)) - (len(groups) - 1) / 2)  # bars side by side
-    for (value, rows), shift, colour, marker in zip(groups, shifts, CYCLE, MARKERS, strict=False):
+    shifts = 1.05 ** (np.arange(len(groups)) - (len(groups) - 1) / 2)  # bars side by side
+    for (value, rows), shift, colour, marker, line in zip(groups, shifts, CYCLE, MARKERS, LINES, strict=False):
         of_cell = rows.groupby(along)["breakaway"]
         middle = of_cell.median()
         bars = [middle - of_cell.quantile(0.1), of_cell.quantile(0.9) - middle]
-        ax.errorbar(
-            shift * middle.index, middle, bars, color=colour, marker=marker, capsize=3, label=label.format(value)
-        )
+        ax.errorbar(shift * middle.index, middle, bars, color=colour, marker=marker, linestyle="", capsize=3)
+        x, y = np.log(rows[along]), np.log(rows["breakaway"])
+        fitted = slope(x, y, CONFIDENCE)
+        told = f"{label.format(value)}: slope {fitted}".replace("-", "−")
+        ax.plot([], [], color=colour, marker=marker, linestyle=line, label=told)
+        ends = np.array([x.min(), x.max()])
+        ax.plot(np.exp(ends), np.exp(y.mean() + fitted.value * (ends - x.mean())), color=colour, linestyle=line)
+    depth, never = int(measurement.scalars["depth"]), int(measurement.scalars["never"])
+    ax.axhline(depth, color="0.5", linestyle=":", label=f"last layer: {never} of {len(table)} had not broken away")
     ax.set(ylabel="depth of breaking away (layers;\nmedian, bars: 80% of networks)", xscale="log", yscale="log")
     number_ticks(ax, x=table[along], y=round_numbers(*ax.get_ylim()))
-    ax.legend()
+    legend_above(ax, columns=2, title=f"lines: ln depth on ln {along} (slopes with 95% intervals)")
 
 
 def _breakaway(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from normscope.claims.axes import MARKERS, strips
+from normscope.claims.axes import CONFIDENCE, MARKERS, beside_strips, legend_above, strips
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.shape import ideal_points
@@ -66,7 +66,10 @@ def _draw_combinations(measurement: Measurement, ax: Axes) -> None:
     strips(ax, measurement.table, "combination", "score", lambda name: VERMILLION if name == _ODD else BLUE)
     ax.axvline(SCORE, color="0.4", linestyle=":", label="has an odd point to the right")
     ax.set(xlabel="odd-point score at the last layer (one dot a network)", xlim=(-0.02, 1.05))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    groups = measurement.table.groupby("combination", sort=False)
+    shares = [share(rows, SCORE, CONFIDENCE) for _, rows in groups]
+    beside_strips(ax, shares, "networks with an odd point, % (95% interval)")
+    legend_above(ax)
 
 
 def _measure_full(*, seed: int, ns: Sequence[int], width: int, depth: int, networks: int) -> Measurement:
@@ -99,7 +102,7 @@ def _draw_full(measurement: Measurement, ax: Axes) -> None:
             )
     ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
     ax.set(xlabel="depth (layers)", ylabel="odd-point score (median over networks)", ylim=(-0.02, 1.05))
-    ax.legend()
+    ax.legend(fontsize="small")
 
 
 COMBINATIONS = Claim(

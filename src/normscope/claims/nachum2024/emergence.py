@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from normscope import theory
+from normscope.claims.axes import legend_above, panels
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import (
@@ -20,7 +21,7 @@ from normscope.claims.nachum2024.watching import (
 )
 from normscope.claims.parts import Part, at_least, within
 from normscope.claims.statistics import mean
-from normscope.system import BLUE, VERMILLION
+from normscope.system import BLACK, BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,28 +52,46 @@ def _judge_shape(measurement: Measurement, criterion: Criterion) -> Sequence[Par
 
 def _draw_scores(measurement: Measurement, ax: Axes) -> None:
     for _, rows in measurement.table.groupby("network"):
-        ax.plot(rows["depth"], rows["score"], color=BLUE, alpha=0.25, linewidth=0.8)
+        ax.plot(rows["depth"], rows["score"], color=BLUE, alpha=0.12, linewidth=0.8)
     middle = measurement.table.groupby("depth")["score"].median()
+    last = at_the_end(measurement.table)
+    has = int(has_odd_point(last, SCORE).sum())
+    ax.plot([], [], color=BLUE, linewidth=0.8, label="single networks")
     ax.plot(middle.index, middle, color=VERMILLION, linewidth=2, label="median over networks")
-    ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
+    label = f"has an odd point above: {has} of {len(last)} at the last layer"
+    ax.axhline(SCORE, color="0.4", linestyle=":", label=label)
     ax.set(xlabel="depth (layers)", ylabel="odd-point score", ylim=(-0.02, 1.05))
-    ax.legend(loc="lower right")
+    legend_above(ax, columns=2)
 
 
 def _draw_shape(measurement: Measurement, ax: Axes) -> None:
     """Theory at the depth where a network of infinite width has long settled: its stable fixed point."""
-    middle = measurement.table.groupby("depth")[["cluster_cosine", "odd_cosine"]].median()
-    ax.plot(middle.index, middle["cluster_cosine"], "o-", color=BLUE, markersize=3, label="within the cluster")
-    ax.plot(middle.index, middle["odd_cosine"], "s-", color=VERMILLION, markersize=3, label="odd point to the others")
-    expected = theory.odd_point_configuration(int(measurement.scalars["n"]))
+    table, n = measurement.table, int(measurement.scalars["n"])
+    expected = theory.odd_point_configuration(n)
     assert expected is not None
-    for value, ideal, colour in ((expected.cluster_cosine, 1, BLUE), (expected.odd_cosine, 0, VERMILLION)):
-        ax.axhline(value, color=colour, linestyle="--", linewidth=1)
-        ax.axhline(ideal, color="0.6", linestyle=":", linewidth=1)
-    ax.plot([], [], "k--", linewidth=1, label="infinite width, stable fixed point")
-    ax.plot([], [], ":", color="0.6", linewidth=1, label="idealized configuration, 1 and 0")
-    ax.set(xlabel="depth (layers)", ylabel="cosine (median over networks)", ylim=(-0.1, 1.05))
-    ax.legend(loc="center right", fontsize="small")
+    cosines, ratio = panels(ax, 1, 2, sharey=False)[0]
+    table = table.assign(relative=table["norm_ratio"] / (n - 1))
+    for axis, column, label, line, colour, lasting, ideal in (
+        (cosines, "cluster_cosine", "within the cluster", "-", BLUE, expected.cluster_cosine, 1),
+        (cosines, "odd_cosine", "odd point to the others", "-.", VERMILLION, expected.odd_cosine, 0),
+        (ratio, "relative", "norm ratio", "-", BLACK, expected.norm_ratio / (n - 1), 1),
+    ):
+        of_depth = table.groupby("depth")[column]
+        middle = of_depth.median()
+        axis.fill_between(
+            middle.index, of_depth.quantile(0.05), of_depth.quantile(0.95), color=colour, alpha=0.2, linewidth=0
+        )
+        axis.plot(middle.index, middle, line, color=colour, label=label)
+        axis.axhline(ideal, color="0.5", linestyle=":", linewidth=1)
+        axis.axhline(lasting, color=colour, linestyle="--", linewidth=1)
+        axis.set(xlabel="depth (layers)")
+    cosines.plot([], [], "k--", linewidth=1, label="theory: stable fixed point, infinite width")
+    cosines.plot([], [], ":", color="0.5", linewidth=1, label="the paper's idealized configuration")
+    cosines.set(ylabel="cosine (median and 90% of networks)", ylim=(-0.15, 1.05))
+    ratio.set(ylabel=f"norm ratio of odd point and cluster,\nover n − 1 = {n - 1}", ylim=(0, None))
+    figure = cosines.figure
+    handles, labels = cosines.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
 
 
 _EMERGES: Final = Criterion(
@@ -122,7 +141,7 @@ CLUSTER_SHAPE: Final = Claim(
     id="nachum2024.cluster-shape",
     paper=PAPER,
     result="main observation (abstract)",
-    statement="The cluster is tight and the odd point orthogonal to it and n − 1 times as long.",
+    statement="The cluster is tight, and the odd point orthogonal to it and n − 1 times as long as its points.",
     method=f"{_METHOD} Means at the last layer over the networks that have an odd point.",
     criterion=Criterion(
         text="among networks with a score of at least {score}, at the last layer, the whole {confidence:.2%} intervals "
@@ -141,6 +160,7 @@ CLUSTER_SHAPE: Final = Claim(
     ),
     measure=_measure,
     figure=_draw_shape,
+    figure_size=(7.2, 3.8),
     sizes=scales({"batch": "gaussian", **_FULL, "depth": 200, "networks": 100}, {"batch": "gaussian", **_FULL}),
     seconds={"quick": 7, "full": 20, "paper": 20},
 )

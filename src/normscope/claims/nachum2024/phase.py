@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from normscope import simulate, theory
-from normscope.claims.axes import number_ticks
+from normscope.claims.axes import legend_above, number_ticks
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.shape import ideal_gram
@@ -64,19 +64,26 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 def _draw(measurement: Measurement, ax: Axes) -> None:
     kept = measurement.table.assign(kept=has_odd_point(measurement.table, _HALF))
     cells = kept.groupby(["n", "width"])["kept"].mean().reset_index()
-    dots = ax.scatter(
-        cells["n"], cells["width"], c=cells["kept"], s=110, cmap="cividis", vmin=0, vmax=1, edgecolors="k", zorder=2
-    )
-    for n, width, of in cells.itertuples(index=False):
-        ax.annotate(f"{100 * of:.0f}", (n, width), (0, 9), textcoords="offset points", ha="center", fontsize="x-small")
     birth = float(measurement.scalars["birth"])
-    ax.axvline(birth, color=VERMILLION, linestyle="--", label=f"theory: a stable odd point from n = {birth:.3f} on")
+    ax.axvline(
+        birth, color=VERMILLION, linestyle="--", zorder=1, label=f"theory: a stable odd point from n = {birth:.3f} on"
+    )
+    dots = ax.scatter(
+        cells["n"], cells["width"], c=cells["kept"], s=100, cmap="cividis", vmin=0, vmax=1, edgecolors="k", zorder=2
+    )
+    beside = {"facecolor": "w", "edgecolor": "none", "pad": 0.8}  # the line of the theory passes close by
+    for n, width, of in cells.itertuples(index=False):
+        ax.annotate(
+            f"{100 * of:.0f}", (n, width), (0, 9), textcoords="offset points", ha="center", fontsize=7.5,
+            bbox=beside, zorder=3,
+        )  # fmt: skip
     ax.set(xlabel="batch size n", ylabel="width", xscale="log", yscale="log")
     ax.margins(0.08, 0.18)
     number_ticks(ax, x=cells["n"], y=cells["width"])
-    depth = int(measurement.scalars["depth"])
-    ax.figure.colorbar(dots, ax=ax, label=f"networks that keep an odd point for {depth} layers\n(numbers: per cent)")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    depth, networks = int(measurement.scalars["depth"]), int(kept.groupby(["n", "width"]).size().max())
+    label = f"share that keeps its odd point for {depth} layers\n(numbers: per cent of {networks} networks)"
+    ax.figure.colorbar(dots, ax=ax, label=label)
+    legend_above(ax)
 
 
 PHASE: Final = Claim(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from normscope import measure
+from normscope.claims.axes import CONFIDENCE, legend_above
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import PAPER, SCORE, batch_of, children, has_odd_point, scales, watch
@@ -76,17 +77,23 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     names = {"distance": "distance\nfrom the mean", "norm": "norm", "lonely": "− mean cosine\nto the others"}
-    for shift, kind, colour, marker in ((-0.1, "gaussian", BLUE, "o"), (0.1, "digits", VERMILLION, "s")):
+    kinds = (("gaussian", "Gaussian batches", -0.1, BLUE, "o"), ("digits", "digits", 0.1, VERMILLION, "s"))
+    for kind, called, shift, colour, marker in kinds:
         rows = _with_odd_points(measurement, kind, SCORE)
+        odd = rows[rows["odd"]]
+        agree = proportion(int(odd["odd_again"].sum()), len(odd), CONFIDENCE)
+        told = f"{100 * agree.value:.0f} ({100 * agree.low:.0f} – {100 * agree.high:.0f})"
         for place, name in enumerate(PREDICTORS):
-            found = auc(rows[name], rows["odd"], 0.95, groups=rows["batch"])
+            found = auc(rows[name], rows["odd"], CONFIDENCE, groups=rows["batch"])
             bars = [[found.value - found.low], [found.high - found.value]]
-            label = kind if place == 0 else None
-            ax.errorbar([place + shift], [found.value], bars, color=colour, marker=marker, capsize=4, label=label)
+            label = f"{called}: two networks choose the same point in {told}% of batches" if place == 0 else None
+            ax.errorbar(
+                [place + shift], [found.value], bars, color=colour, marker=marker, linestyle="", capsize=4, label=label
+            )
     ax.axhline(0.5, color="0.4", linestyle=":", label="chance")
-    ax.set(ylabel="AUC for the odd point (95% intervals)", ylim=(0.3, 1.02))
+    ax.set(ylabel="AUC for the odd point (95% intervals)", ylim=(0.3, 1.02), xlim=(-0.5, len(PREDICTORS) - 0.5))
     ax.set_xticks(range(len(PREDICTORS)), [names[name] for name in PREDICTORS])
-    ax.legend()
+    legend_above(ax)
 
 
 WHICH_POINT = Claim(

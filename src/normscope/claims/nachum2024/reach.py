@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from normscope import data, models
-from normscope.claims.axes import strips
+from normscope.claims.axes import CONFIDENCE, beside_strips, legend_above, strips
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import (
@@ -65,7 +65,10 @@ def _draw_kinds(measurement: Measurement, ax: Axes) -> None:
     strips(ax, measurement.table, "kind", "score", lambda _: BLUE)
     ax.axvline(SCORE, color="0.4", linestyle=":", label="has an odd point to the right")
     ax.set(xlabel="odd-point score at the last layer (one dot a network)", xlim=(-0.02, 1.05))
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+    groups = measurement.table.groupby("kind", sort=False)
+    shares = [share(rows, SCORE, CONFIDENCE) for _, rows in groups]
+    beside_strips(ax, shares, "networks with an odd point,\n% (95% interval)")
+    legend_above(ax)
 
 
 def _traced(model: nn.Module, inputs: torch.Tensor, layer: str) -> pd.DataFrame:
@@ -153,6 +156,7 @@ CONVOLUTION = Claim(
     ),
     measure=_measure_convolution,
     figure=_draw_kinds,
+    figure_size=(6.4, 2.6),
     sizes=scales(
         {"n": 32, "width": 16, "depth": 60, "networks": 30},
         {"n": 32, "width": 32, "depth": 200, "networks": 40},
@@ -178,6 +182,7 @@ SHORTCUTS = Claim(
     ),
     measure=_measure_shortcuts,
     figure=_draw_kinds,
+    figure_size=(6.4, 3.2),
     sizes=scales(
         {**_SHORTCUTS, "width": 512, "depth": 200, "resnet": 32, "networks": 24},
         {**_SHORTCUTS, "width": 1024, "depth": 500, "resnet": 110, "networks": 40},

@@ -120,9 +120,10 @@ def _draw_invariance(measurement: Measurement, ax: Axes) -> None:
     for first, rows in last.groupby("first"):
         ratio = np.exp(rows["log_ratio"]) * (n - float(str(first))) / float(str(first))
         label = "networks, last layer" if first == 1 else None
-        ax.plot([first] * len(rows), ratio, ".", color=BLUE, alpha=0.5, label=label)
+        beside = float(str(first)) + 0.3 * (np.arange(len(rows)) / max(1, len(rows) - 1) - 0.5)
+        ax.plot(beside, ratio, ".", color=BLUE, alpha=0.4, markersize=4, label=label)
     sizes = np.arange(1, int(n) // 2 + 1)
-    ax.plot(sizes, (n - sizes) / sizes, "k--", label="(n − k)/k")
+    ax.plot(sizes, (n - sizes) / sizes, "k--", label="theory: (n − k)/k")
     ax.set(xlabel=f"points in the smaller group, k of {n:g}", ylabel="norm ratio of the groups", yscale="log")
     number_ticks(ax, y=round_numbers(*ax.get_ylim()))
     ax.legend()

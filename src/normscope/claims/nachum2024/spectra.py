@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from normscope import measure, simulate, theory
-from normscope.claims.axes import panels
+from normscope.claims.axes import mean_and_bars, number_ticks, panels, round_numbers
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.watching import NORMS, PAPER, batch_of, children, scales
@@ -56,23 +56,28 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
-    grid = panels(ax, 2, 2)
+    grid = panels(ax, 2, 2, sharey=False)
     for axis, name in zip([*grid[0], *grid[1]], NORMS, strict=True):
         mine = measurement.table[measurement.table["norm"] == name]
         for order, rows in mine.groupby("order"):
             of_depth = rows.groupby("depth")
-            middle, expected = of_depth["eigenvalue"].mean(), of_depth["theory"].first()
-            axis.plot(
-                middle.index, middle, "o", color=BLUE, markersize=2.5, label="networks (mean)" if order == 1 else None
-            )
-            axis.plot(expected.index, expected, "k--", linewidth=0.8, label="infinite width" if order == 1 else None)
-        axis.set_title(name, fontsize="small")
+            (middle, half), expected = mean_and_bars(of_depth["eigenvalue"]), of_depth["theory"].first()
+            first = order == 1
+            axis.plot(expected.index, expected, "-", color="0.45", linewidth=0.8, label="theory" if first else None)
+            axis.errorbar(
+                middle.index, middle, half, fmt="o", color=BLUE, markersize=2.5, zorder=3,
+                label="networks" if first else None,
+            )  # fmt: skip
+        axis.set_title(name, fontsize="medium")
         axis.set_yscale("log")
+        number_ticks(axis, y=round_numbers(*axis.get_ylim()))
     for row in grid:
         row[0].set_ylabel("eigenvalue / trace")
     for axis in grid[1]:
         axis.set_xlabel("depth (layers)")
-    grid[0][0].legend(fontsize="x-small", loc="lower left")
+    labels = ["infinite width", "networks (mean and 95% interval, mostly within the dot)"]
+    handles = grid[0][0].get_legend_handles_labels()[0]
+    grid[0][0].figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize="small")
 
 
 SPECTRA: Final = Claim(

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import measure, simulate, theory
-from normscope.claims.axes import MARKERS, number_ticks, round_numbers
+from normscope.claims.axes import MARKERS, legend_above, mean_and_bars, number_ticks, round_numbers, whole_ticks
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.nachum2024.shape import ideal_gram, ideal_points, lasting_point
@@ -82,12 +82,13 @@ def _draw_ideal(measurement: Measurement, ax: Axes) -> None:
     for (deviation, rows), colour, marker in zip(measurement.table.groupby("deviation"), CYCLE, MARKERS, strict=False):
         of_depth = rows.groupby("depth")
         middle = np.exp(np.log(rows["loose"]).groupby(rows["depth"]).mean())
-        ax.plot(middle.index, middle, marker, color=colour, markersize=4, label=f"from {deviation:g}")
+        ax.plot(middle.index, middle, marker, color=colour, markersize=4, label=f"1 − cosine {deviation:g} at first")
         expected = of_depth["theory"].first()
         ax.plot(expected.index, expected, "--", color=colour)
     ax.set(xlabel="depth (layers)", ylabel="1 − cosine in the cluster (geometric mean)", yscale="log")
-    ax.set_ylim(top=0.1)  # room for the legend
-    ax.legend(title="dashed: infinite width", loc="upper left", ncols=3, fontsize="small")
+    ax.plot([], [], "k--", label="theory, infinite width")
+    whole_ticks(ax)
+    legend_above(ax, columns=2)
 
 
 def _measure_same(*, seed: int, n: int, width: int, depth: int, noise: float, networks: int) -> Measurement:
@@ -117,8 +118,12 @@ def _draw_same(measurement: Measurement, ax: Axes) -> None:
         middle = of_depth.median()
         ax.plot(middle.index, middle, style, color=colour, label=label)
         ax.fill_between(middle.index, of_depth.quantile(0.05), of_depth.quantile(0.95), color=colour, alpha=0.2)
-    ax.set(xlabel="depth (layers)", ylabel="cosine (median and 90% of networks)", ylim=(-0.1, 1.05))
-    ax.legend(loc="center right")
+    expected = theory.odd_point_configuration(int(measurement.scalars["n"]))
+    if expected is not None:
+        ax.axhline(expected.cluster_cosine, color="k", linestyle=":", label="theory: stable fixed point")
+        ax.axhline(expected.odd_cosine, color="k", linestyle=":")
+    ax.set(xlabel="depth (layers)", ylabel="cosine (median and 90% of networks)", ylim=(-0.15, 1.05))
+    ax.legend(loc="center right", fontsize="small")
 
 
 def _measure_rate(*, seed: int, n: int, width: int, depth: int, push: float, networks: int) -> Measurement:
@@ -163,12 +168,15 @@ def _judge_rate(measurement: Measurement, criterion: Criterion) -> Sequence[Part
 
 def _draw_rate(measurement: Measurement, ax: Axes) -> None:
     of_depth = measurement.table.groupby("depth")
-    middle, error = of_depth["apart"].mean(), 2 * of_depth["apart"].sem()
-    ax.errorbar(
-        middle.index, middle, error, color=BLUE, fmt="o", markersize=4, label="simulation (± 2 standard errors)"
-    )
+    middle, half = mean_and_bars(of_depth["apart"])
+    ax.errorbar(middle.index, middle, half, color=BLUE, fmt="o", markersize=4, label="networks (mean, 95% intervals)")
     ax.plot(middle.index, of_depth["theory"].first(), "k--", label="theory, infinite width")
-    ax.set(xlabel="depth (layers)", ylabel="difference of the cosine in the cluster", yscale="log")
+    ax.set(
+        xlabel="depth (layers)",
+        ylabel="cosine in the cluster, from beside the fixed\npoint less from the fixed point",
+        yscale="log",
+    )
+    whole_ticks(ax)
     number_ticks(ax, y=round_numbers(*ax.get_ylim()))
     ax.legend()
 

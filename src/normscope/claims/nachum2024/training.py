@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from normscope import data, models
+from normscope.claims.axes import CONFIDENCE, legend_above, panels, whole_ticks
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
@@ -19,10 +21,13 @@ from normscope.claims.nachum2024.watching import PAPER, SCORE, at_the_end, child
 from normscope.claims.parts import Part, at_least
 from normscope.claims.statistics import proportion
 from normscope.measure import gram
-from normscope.system import BLUE, VERMILLION
+from normscope.system import BLACK, BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+_HALF: Final = 0.5
 
 
 def _measure(
@@ -72,13 +77,30 @@ def _judge(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
 
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
-    for _, rows in measurement.table.groupby("network"):
-        ax.plot(rows["step"], rows["score"], color=BLUE, alpha=0.3, linewidth=0.8)
-    middle = measurement.table.groupby("step")["score"].median()
-    ax.plot(middle.index, middle, color=VERMILLION, marker="o", label="median over networks")
-    ax.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
-    ax.set(xlabel="step of gradient descent", ylabel="odd-point score of the last hidden layer", ylim=(-0.02, 1.05))
-    ax.legend()
+    """Left: scores. Right: of the networks that have an odd point before training, how many have one at each step."""
+    table = measurement.table.assign(has=has_odd_point(measurement.table, SCORE))
+    scores, kept = panels(ax, 1, 2)[0]
+    for _, rows in table.groupby("network"):
+        scores.plot(rows["step"], rows["score"], color=BLUE, alpha=0.2, linewidth=0.8)
+    middle = table.groupby("step")["score"].median()
+    scores.plot([], [], color=BLUE, linewidth=0.8, label="single networks")
+    scores.plot(middle.index, middle, color=VERMILLION, marker="o", markersize=4, label="median over networks")
+    scores.axhline(SCORE, color="0.4", linestyle=":", label="has an odd point above")
+    had = table[(table["step"] == 0) & table["has"]]["network"]
+    if len(had):
+        of_step = table[table["network"].isin(had)].groupby("step")["has"].sum()
+        shares = [proportion(int(count), len(had), CONFIDENCE) for count in of_step]
+        value = np.array([share.value for share in shares])
+        ends = np.array([(share.low, share.high) for share in shares]).T
+        label = f"of the {len(had)} that had one (95% intervals)"
+        bars = np.maximum(np.abs(ends - value), 0)
+        kept.errorbar(of_step.index, value, bars, color=BLACK, marker="s", markersize=4, capsize=2, label=label)
+    kept.axhline(_HALF, color="0.4", linestyle="--", label="limit of the criterion, last step")
+    scores.set(xlabel="step of gradient descent", ylabel="odd-point score of the last hidden layer", ylim=(-0.02, 1.05))
+    kept.set(xlabel="step of gradient descent", ylabel="networks with an odd point (share)")
+    for axis in (scores, kept):
+        whole_ticks(axis)
+        legend_above(axis)
 
 
 _SIZES = {"n": 32, "width": 128, "depth": 100, "learning_rate": 0.01}
@@ -92,7 +114,7 @@ FIRST_STEPS = Claim(
     criterion=Criterion(
         text="of the networks with a score of at least {score} before training, the whole {confidence:.1%} interval of "
         "the fraction that has it after the last step lies above {share}",
-        limits={"score": SCORE, "share": 0.5},
+        limits={"score": SCORE, "share": _HALF},
         error_rate=0.01,
         error="calling it surviving though it is lost in half of the networks or more",
         judge=_judge,
@@ -100,6 +122,7 @@ FIRST_STEPS = Claim(
     revised="Sizes alone: 160 networks in place of 60 at full scale, whose interval held the limit.",
     measure=_measure,
     figure=_draw,
+    figure_size=(7.2, 4.0),
     sizes=scales(
         {**_SIZES, "steps": 10, "networks": 16},
         {**_SIZES, "steps": 20, "networks": 160},

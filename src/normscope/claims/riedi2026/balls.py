@@ -84,15 +84,16 @@ def _near(measurement: Measurement, criterion: Criterion, law: str, *, last: boo
 
 def _draw(measurement: Measurement, ax: Axes) -> None:
     for colour, marker, (t, rows) in zip(CYCLE, MARKERS, measurement.table.groupby("t"), strict=False):
-        ax.plot(rows["dimension"], rows["separating"] / rows["units"], marker, color=colour, label=f"(δ/r) √K = {t:g}")
+        label = f"(δ/r) √K = {t:g}, hyperplanes drawn"
+        ax.plot(rows["dimension"], rows["separating"] / rows["units"], marker, color=colour, label=label)
         ax.plot(rows["dimension"], rows["exact"], "-", color=colour, linewidth=1)
         ax.plot(rows["dimension"], rows["limit"], "--", color=colour, linewidth=1)
         ax.plot(rows["dimension"], rows["stated"], ":", color=colour, linewidth=1.5)
     for style, label in (("-", "exact law"), ("--", "P(|Z| > t), t = (δ/r) √K"), (":", "as stated: t = (δ/r) √(2K)")):
         ax.plot([], [], style, color=BLACK, linewidth=1.2, label=label)
-    ax.set(xlabel="dimension K of the balls", ylabel="share of hyperplanes that separate", xscale="log", ylim=(0, 1))
+    ax.set(xlabel="dimension K of the balls", ylabel="share of hyperplanes that separate", xscale="log", ylim=(0, 1.0))
     number_ticks(ax, x=measurement.table["dimension"])
-    ax.legend(fontsize="small", loc="upper right")
+    ax.legend(fontsize="small", loc="upper right", ncols=2)
 
 
 _SIZES: Final = scales(
@@ -112,8 +113,8 @@ BALLS: Final = Claim(
     id="riedi2026.balls",
     paper=PAPER,
     result="two K-dimensional balls, K → ∞, in the form derived in docs/lineage.md",
-    statement="Two K-dimensional balls of radius δ, r their half distance, are separated with a probability that goes "
-    "to P(|Z| > t), t = (δ/r) √K, and is P(|u| > δ/r), u a coordinate of a random unit vector, at every K.",
+    statement="Two K-dimensional balls of radius δ, at half distance r, are separated with a probability that is P(|u| "
+    "> δ/r), u a coordinate of a random unit vector, and goes to P(|Z| > (δ/r) √K), Z standard normal.",
     method=f"{_METHOD}: in the largest dimension against the limit, in the smallest against the exact law.",
     criterion=Criterion(
         text="for three t and both laws the {confidence:.2%} interval over hyperplanes lies within {margin} of it",
@@ -134,8 +135,8 @@ BALLS_AS_STATED: Final = Claim(
     id="riedi2026.balls-as-stated",
     paper=PAPER,
     result="two K-dimensional balls, K → ∞, with r read as half the distance of the centres",
-    statement="Two K-dimensional balls of radius δ, r their half distance, are separated with a probability that goes "
-    "to P(|Z| > t), t = (δ/r) √(2K).",
+    statement="Two K-dimensional balls of radius δ, at half distance r, are separated with a probability that goes to "
+    "P(|Z| > (δ/r) √(2K)), Z standard normal.",
     method=f"{_METHOD}, in the largest dimension. The formula is right for r that is √2 times half the distance.",
     criterion=Criterion(
         text="for three values of (δ/r) √K the {confidence:.2%} interval over hyperplanes lies within {margin} of it",

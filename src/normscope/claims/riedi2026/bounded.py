@@ -108,9 +108,11 @@ def _draw(measurement: Measurement, ax: Axes) -> None:
             axis.fill(corners["x"], corners["y"], color=SKY, edgecolor="none")
         edges = rows[rows["what"] == "edge"]
         axis.plot(edges[["x", "x_end"]].T, edges[["y", "y_end"]].T, color=BLACK, linewidth=0.8)
-        axis.set(xlabel="first input", xlim=(-3, 4), ylim=(-3.25, 3.75), aspect="equal", title=label)
-    row[0].fill([], [], color=SKY, label="bounded region")
-    row[0].legend(loc="upper right", fontsize="small")
+        axis.set(xlabel="first input", xlim=(-3, 4), ylim=(-3.25, 3.75), aspect="equal")
+        axis.set_title(label, fontsize="medium")
+    row[0].fill([], [], color=SKY, label="bounded region (the long ones end outside of the picture)")
+    handles, labels = row[0].get_legend_handles_labels()
+    row[0].figure.legend(handles, labels, loc="outside lower center", fontsize="small")
     row[0].set_ylabel("second input")
 
 
@@ -119,7 +121,7 @@ BOUNDED: Final = Claim(
     paper=PAPER,
     result="bounded regions of one layer",
     statement="A layer of random offsets with more units than inputs has a bounded region; one with batch norm never "
-    "has.",
+    "has one.",
     method="Layers of two inputs, Gaussian weights, and 3 units or more, with standard normal biases or batch norm on "
     "two moons: all regions of the plane, counted where they do not touch a window beyond all crossings of two lines, "
     "against C(m − 1, 2) and 0.",

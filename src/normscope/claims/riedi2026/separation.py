@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from normscope import data, theory
-from normscope.claims.axes import MARKERS, number_ticks
+from normscope.claims.axes import MARKERS, legend_above, mean_and_bars, number_ticks
 from normscope.claims.claim import Claim, Criterion
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Part, at_least, at_most, within
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PAIRS: Final = 6
+_MARGIN: Final = 0.02
 _TIMES: Final = (4, 8, 16)  # r/δ over K: where the bound says something
 
 
@@ -72,6 +73,8 @@ def _draw_angle(measurement: Measurement, ax: Axes) -> None:
     label = "two points with their\nmidpoint at the mean"
     ax.plot(180 * rows["theory"], share[table["opposite"]], "s", color=CYCLE[1], label=label)
     ax.plot([0, 180], [0, 1], "--", color=BLACK, linewidth=1, label="theory: angle / 180°")
+    margins = np.array([[-_MARGIN], [_MARGIN]]) + np.array([0, 1])
+    ax.fill_between([0, 180], *margins, color="0.88", zorder=0, label="margin of the criterion")
     ax.set(xlabel="angle of two points seen from the mean of the batch (degrees)", ylabel="share of units between them")
     number_ticks(ax, x=range(0, 181, 30))
     ax.legend()
@@ -81,13 +84,13 @@ ANGLE: Final = Claim(
     id="riedi2026.angle",
     paper=PAPER,
     result="P[u, v separated] = ∠(u − g, v − g)/π",
-    statement="A unit of random weights behind batch norm separates two points with a probability that is their angle "
-    "seen from the mean, over π, and always if the mean is their midpoint.",
+    statement="A unit of random weights behind batch norm separates two points with probability ∠/π, where ∠ is the "
+    "angle between them seen from the mean of the batch; always, if the mean is their midpoint.",
     method="One wide layer of Gaussian weights and batch norm on a batch of digits: the share of its units that have "
     "two images on different sides, for six pairs from the smallest angle to the largest.",
     criterion=Criterion(
         text="each {confidence:.2%} interval of a share over units lies within {margin} of theory",
-        limits={"margin": 0.02},
+        limits={"margin": _MARGIN},
         error_rate=0.01,
         error="calling it reproduced though one of the seven shares is further away",
         parts=_PAIRS + 1,
@@ -147,22 +150,29 @@ def _judge_clusters(measurement: Measurement, criterion: Criterion) -> Sequence[
 def _draw_clusters(measurement: Measurement, ax: Axes) -> None:
     for colour, marker, (k, rows) in zip(CYCLE, MARKERS, measurement.table.groupby("points"), strict=False):
         of_ratio = rows.groupby("ratio")[["not_separated", "published", "sharper"]].mean()
-        ax.loglog(of_ratio.index, of_ratio["not_separated"], marker, color=colour, label=f"K = {k}")
-        ax.loglog(of_ratio.index, of_ratio["published"], ":", color=colour)
-        ax.loglog(of_ratio.index, of_ratio["sharper"], "--", color=colour)
+        share, half = mean_and_bars(rows.groupby("ratio")["not_separated"])
+        label = f"K = {k}"
+        ax.errorbar(share.index, share, half, fmt=marker, color=colour, capsize=3, label=label)
+        ax.plot(of_ratio.index, of_ratio["published"], ":", color=colour)
+        ax.plot(of_ratio.index, of_ratio["sharper"], "--", color=colour)
     ax.plot([], [], ":", color=BLACK, label="published bound")
     ax.plot([], [], "--", color=BLACK, label="(2K/π) arcsin(δ/r)")
-    ax.set(xlabel="half distance r of the centres over the spread δ", ylabel="share of units that do not separate")
+    ax.set(
+        xlabel="half distance r of the centres over the spread δ",
+        ylabel="share of units that do not separate\n(mean over pairs of clusters, 95% interval)",
+    )
+    ax.set(xscale="log", yscale="log")
     number_ticks(ax, x=measurement.table["ratio"], y=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5))
-    ax.legend(fontsize="small")
+    legend_above(ax, columns=3)
 
 
 CLUSTERS: Final = Claim(
     id="riedi2026.clusters",
     paper=PAPER,
     result="P[not separated] ≤ (2/π)(2K − 1)/(r/δ − 1), r > 2δ",
-    statement="Two clusters of K points, of spread δ and half distance r, are separated by a unit of random weights "
-    "behind batch norm but for a probability of (2/π)(2K − 1)/(r/δ − 1), and of (2K/π) arcsin(δ/r), a bound of ours.",
+    statement="Two clusters of K points, of spread δ and half distance r, are not separated by a unit of random "
+    "weights behind batch norm with probability at most (2/π)(2K − 1)/(r/δ − 1), and at most (2K/π) arcsin(δ/r), a "
+    "bound of ours.",
     method="Pairs of random clusters, their means the centres, the furthest point at δ; a wide layer of Gaussian "
     "weights and batch norm on all points: the share of units with a cluster on both sides or both on one, over the "
     "bound, at r/δ = 4K, 8K, 16K (the largest); one number a pair of clusters.",

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 
 from normscope.claims import SCALES, STATUSES, Claim, Verdict
+from normscope.report.claims.deciding import deciding, parts_told
 
 _SHORT: Final = {"needs more than this machine": "needs more"}
 _HEADS: Final = ("CLAIM", "MEASURED", "EXPECTED", "VERDICT")
@@ -21,7 +22,7 @@ class _Row(NamedTuple):
 
 
 def verdict_lines(verdicts: Sequence[Verdict], width: int) -> list[str]:
-    """A table of verdicts in ``width`` columns: one line of numbers a claim, what it says below, and the sums."""
+    """A table of verdicts in ``width`` columns: the numbers of a claim's deciding part, what it says below; sums."""
     rows = [_verdict_row(verdict) for verdict in verdicts]
     return [*_table(_HEADS, rows, width), "", *_wrapped(sums(verdicts), width, "")]
 
@@ -38,10 +39,11 @@ def claim_lines(claims: Sequence[Claim], width: int) -> list[str]:
 
 def _verdict_row(verdict: Verdict) -> _Row:
     status = _SHORT.get(verdict.status, verdict.status)
-    measured, expected = str(verdict.measured or "–"), str(verdict.expected or "–")
-    notes = []
-    if verdict.measured is not None and verdict.measured.confidence is not None:
-        notes.append(f"{percent(verdict.measured.confidence)} confidence")
+    part = deciding(verdict)
+    measured, expected = ("–", "–") if part is None else (str(part.measured), str(part.expected))
+    notes = [told] if (told := parts_told(verdict)) else []
+    if part is not None and part.measured.confidence is not None:
+        notes.append(f"{percent(part.measured.confidence)} confidence")
     if verdict.revised:
         notes.append("revised after a first run")
     said = verdict.statement + (f" [{'; '.join(notes)}]" if notes else "")

@@ -12,10 +12,10 @@ from rich.cells import cell_len, set_cell_size
 
 from normscope.loading import one_line, suggestion
 from normscope.report.inspection.failing_layer import InspectionError
-from normscope.report.inspection.gradients import undefined_gradients
 from normscope.report.inspection.joined import Joined, join
 from normscope.report.inspection.quantities import Quantity, quantities_of
 from normscope.report.inspection.standouts import trouble
+from normscope.report.inspection.words import words
 from normscope.report.writing import elide, form, short_path
 from normscope.tracing import Trace
 
@@ -26,7 +26,8 @@ _NAMES = 0.4  # of the screen, at most, so that all names can be told apart
 _KIND, _SHAPE = 14, 14
 # what stays on a narrow screen, the most important first
 _KEPT = ("trouble", "std", "cos_mean", "effective_rank", "odd_score", "dead_fraction", "grad_norm", "kind", "mean",
-         "grad_coherence", "kernel_gradient_ratio", "shape", "odd_index", "grad_shared", "param_grad_norm")  # fmt: skip
+         "grad_coherence", "kernel_gradient_ratio", "kernel_sqrt_terms", "shape", "odd_index", "grad_shared",
+         "param_grad_norm")  # fmt: skip
 _LABELS = ("layer", "kind", "call")
 
 
@@ -142,8 +143,8 @@ def _columns(joined: Joined, quantities: Sequence[Quantity], shown: Sequence[int
         for letter, table in zip("AB", joined.tables, strict=False):
             values = table[quantity.key] if quantity.key in table else pd.Series(np.nan, index=table.index)
             heading = quantity.short if networks == 1 else f"{quantity.short} {letter}"
-            undefined = undefined_gradients(table, quantity.key)
-            cells = ["NaN" if undefined[row] else form(values.iloc[row], quantity.form) for row in shown]
+            told = words(table, quantity.key)
+            cells = [told[row] or form(values.iloc[row], quantity.form) for row in shown]
             columns.append(_Column(heading, cells, importance))
     return columns
 

@@ -12,25 +12,16 @@ from torch.utils._pytree import tree_leaves
 
 from normscope.loading import LoadingError, call, describe, one_line, origin, resolve, suggestion
 from normscope.report.inspection.failing_layer import InspectionError, given
-from normscope.tracing import check_labels
+from normscope.tracing import cross_entropy, mean_squared_error
 
 Loss = Callable[[Any, Any], Tensor]
 
 
-def _cross_entropy(outputs: Tensor, targets: Any) -> Tensor:
-    if isinstance(targets, Tensor) and not targets.is_floating_point():
-        try:
-            check_labels(outputs, targets)
-        except ValueError as error:
-            raise InspectionError(f"--loss cross_entropy: {error}") from error
-    return nn.functional.cross_entropy(outputs, targets)
-
-
 LOSSES: Final[dict[str, Loss]] = {
-    "cross_entropy": _cross_entropy,
-    "mse": nn.functional.mse_loss,
+    "cross_entropy": cross_entropy,
+    "mse": mean_squared_error,
 }
-"""Every loss that has a name of its own. A new one is one line here."""
+"""Every loss that has a name of its own: a ValueError of it says what does not fit. A new one is one line here."""
 
 
 def find_loss(spec: str) -> Loss:
@@ -46,8 +37,7 @@ def find_loss(spec: str) -> Loss:
         LoadingError: there is no such loss, or the spec resolves to something that cannot be called.
     """
     if spec in LOSSES:
-        named = LOSSES[spec]
-        return _telling(lambda outputs, targets: named(output_tensor(outputs), targets), spec)
+        return _telling(_named(spec), spec)
     if ":" not in spec:
         close = suggestion(spec, LOSSES, listed=[*LOSSES, "your own as file.py:loss"])
         raise LoadingError(f"--loss {one_line(spec)}: not known{close}")
@@ -105,6 +95,18 @@ def output_tensor(outputs: Any) -> Tensor:
             "name a loss of your own that picks one, --loss file.py:loss"
         )
     return tensors[0]
+
+
+def _named(spec: str) -> Loss:
+    def named(outputs: Any, targets: Any) -> Tensor:
+        try:
+            return LOSSES[spec](output_tensor(outputs), targets)
+        except InspectionError:
+            raise
+        except ValueError as error:
+            raise InspectionError(f"--loss {spec}: {error}") from error
+
+    return named
 
 
 def _takes_nothing(function: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from normscope.loading import one_line
 from normscope.report.inspection.inspected import Inspected
-from normscope.report.inspection.output_gradients import output_rows
+from normscope.report.inspection.output_gradients import output_rows, prediction
 from normscope.report.inspection.payload import page_quantities, trace_payload
 from normscope.report.inspection.standouts import standouts
 from normscope.report.output import write_whole
@@ -45,6 +45,7 @@ def render_trace(
     if any(trace.table.empty for trace in several):
         raise ValueError("a trace without layers cannot be shown")
     called = _names(several, names)
+    quantities = page_quantities(several)
     return render_template(
         "trace.html.j2",
         trace_payload(several, called),
@@ -53,7 +54,9 @@ def render_trace(
         data=data,
         networks=[_described(trace, name) for trace, name in zip(several, called, strict=True)],
         outputs=output_rows(several),
-        charts=[quantity for quantity in page_quantities(several) if quantity.drawn],
+        predictions=[(name, prediction(trace)) for trace, name in zip(several, called, strict=True)],
+        charts=[quantity for quantity in quantities if quantity.drawn],
+        titles={quantity.key: quantity.title for quantity in quantities},
     )
 
 

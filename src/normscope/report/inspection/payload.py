@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from normscope.loading import one_line
-from normscope.report.inspection.gradients import undefined_gradients
 from normscope.report.inspection.joined import Joined, join
 from normscope.report.inspection.quantities import Quantity, quantities_of
 from normscope.report.inspection.standouts import trouble
+from normscope.report.inspection.words import words
 from normscope.report.packing import base64_of, pack_cosines
 from normscope.tracing import Trace
 
@@ -102,8 +102,7 @@ def _network(trace: Trace, name: str, joined: Joined, which: int, calls: int) ->
 
 
 def _column(table: pd.DataFrame, key: str) -> list[float | str | None]:
-    undefined = undefined_gradients(table, key)
-    return ["NaN" if broke else value for value, broke in zip(told(table[key]), undefined, strict=True)]
+    return [word or value for value, word in zip(told(table[key]), words(table, key), strict=True)]
 
 
 def told(values: pd.Series) -> list[float | str | None]:

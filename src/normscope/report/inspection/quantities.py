@@ -23,6 +23,7 @@ class Quantity(NamedTuple):
         scale: how it is drawn through depth.
         meaning: one line: what it is, and what its extremes mean.
         drawn: whether it has a chart of its own.
+        reference: another column that is drawn in that chart: what is expected of this one.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Quantity(NamedTuple):
     scale: Scale = "auto"
     meaning: str = ""
     drawn: bool = False
+    reference: str = ""
 
 
 QUANTITIES: Final = (
@@ -64,10 +66,12 @@ QUANTITIES: Final = (
     Quantity("param_grad_norm", "param grad", "Parameter gradient norm", "number", "log",
              "‖∂ loss / ∂ parameters‖ of the layer's own parameters.", True),
     Quantity("kernel_gradient_ratio", "a/b", "Kernel gradient, a / b", "number", "log",
-             "Mean size of the terms of the kernel's gradient, one a sample and position, over the mean size of their "
-             "mean. Near 1: they agree, and the gradient hardly depends on the input; about √T: T independent terms "
-             "cancel.",
-             True),
+             "Mean size of the T terms of the kernel's gradient, one a sample and position, over the mean size of "
+             "their mean. Near 1: they agree, and the gradient hardly depends on the input; about √T: they cancel like "
+             "independent ones.",
+             True, "kernel_sqrt_terms"),
+    Quantity("kernel_sqrt_terms", "√T", "√T of independent terms", "number", "log",
+             "About what a / b is where the T terms of the kernel's gradient are independent."),
 )  # fmt: skip
 """Every column that a trace may have by itself, in the order in which they are read."""
 

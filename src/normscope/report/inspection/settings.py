@@ -27,7 +27,7 @@ class Inspection:
         data_options: options of the data.
         input_shape: of one random input: normal numbers, or token ids with ``vocab``.
         vocab: random inputs are integers from 0 to below this.
-        batch: number of samples.
+        batch: number of samples. None: 32, or all where the data holds fewer.
         batch_dim: dimension of the inputs, and of every tensor, that is the batch.
         device: where to run.
         mode: ``"train"`` or ``"eval"``, or ``"as made"``.
@@ -51,7 +51,7 @@ class Inspection:
     data_options: Mapping[str, Any] = field(default_factory=dict)
     input_shape: tuple[int, ...] | None = None
     vocab: int | None = None
-    batch: int = 32
+    batch: int | None = None
     batch_dim: int = 0
     device: str = "cpu"
     mode: Literal["as made", "train", "eval"] = "as made"
@@ -64,7 +64,7 @@ class Inspection:
     compare_keywords: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.batch < 2:
+        if self.batch is not None and self.batch < 2:
             raise InspectionError(f"--batch {self.batch}: a batch has at least 2 samples, to compare them")
         if not 0 <= self.seed < 2**32:
             raise InspectionError(f"--seed {self.seed}: a seed is from 0 to 2³² − 1")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from normscope.report.grouping import Grouping, grouping
 from normscope.report.inspection.gradients import broken_gradients
+from normscope.report.inspection.output_gradients import prediction, predicts_one_class
 from normscope.report.study.summary import COLLAPSED, rms
 from normscope.report.writing import cosine, elide, number
 from normscope.tracing import Trace
@@ -17,7 +18,6 @@ from normscope.tracing import Trace
 _NAME = 80  # columns of a layer's name in a sentence
 _DEAD = 0.5  # above this share of dead channels a layer is named
 _FEW = 0.1  # below this share of the directions that there are, an effective rank is named
-_PREFERRED, _PREDICTED = 0.9, 0.5  # the largest wrong class of this share of the samples, with this weight, is named
 _DECADES = 3  # sizes that differ by more are named
 _WORST_DECADES = 10  # this far from the median layer, a size counts as much as a layer whose channels are all dead
 
@@ -166,14 +166,7 @@ def _sizes(trace: Trace) -> list[str]:
 
 
 def _one_class(trace: Trace) -> str | None:
-    found = trace.output_gradients
-    if not found or not (found["largest_share"] > _PREFERRED and found["positive_share"] > _PREDICTED):
-        return None
-    return (
-        f"The network predicts class {found['largest_class']:.0f} whatever the input: it is the largest wrong class of "
-        f"{_percent(found['largest_share'])} of the samples of other classes, and {_percent(found['positive_share'])} "
-        "of what is predicted wrongly goes to one class."
-    )
+    return prediction(trace) if predicts_one_class(trace) else None
 
 
 def _span(trace: Trace, values: NDArray[np.float64], what: str, size: str) -> str | None:
@@ -217,4 +210,4 @@ def _called(trace: Trace, layer: str, call: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{share:.0%}"

@@ -11,15 +11,14 @@ from rich.cells import cell_len, set_cell_size
 from normscope.loading import one_line
 from normscope.report.inspection.inspected import Inspected, Network
 from normscope.report.inspection.layer_table import layer_table
-from normscope.report.inspection.output_gradients import output_rows
+from normscope.report.inspection.output_gradients import output_rows, prediction
 from normscope.report.inspection.quantities import quantities_of
 from normscope.report.writing import form, sparkline
-from normscope.tracing import Trace
 
 _LINE = 32  # characters of a line through depth
 _ROOMY = 70  # columns of a screen that has space for whole titles
 _DEPTH = ("std", "dead_fraction", "cos_mean", "effective_rank", "odd_score", "grad_norm", "grad_coherence",
-          "kernel_gradient_ratio")  # fmt: skip
+          "kernel_sqrt_terms", "kernel_gradient_ratio")  # fmt: skip
 _EXPLAINED = ("kernel_gradient_ratio",)  # what a title does not say
 
 
@@ -53,7 +52,7 @@ def lines(
         for letter, network in zip("AB", inspected.networks, strict=False):
             text += _wrapped(f"{letter}: {network.name}", "", width)
         text.append("")
-    return [*text, *_through_depth(inspected.networks, width), "", *_of_outputs(traces, width), *table]
+    return [*text, *_through_depth(inspected.networks, width), "", *_of_outputs(inspected.networks, width), *table]
 
 
 def _head(network: Network) -> str:
@@ -92,10 +91,14 @@ def _through_depth(networks: Sequence[Network], width: int) -> list[str]:
     return ["Through depth, first layer to last:", *text] if text else []
 
 
-def _of_outputs(traces: Sequence[Trace], width: int) -> list[str]:
-    """Each number of the gradient by the outputs, and what it means."""
+def _of_outputs(networks: Sequence[Network], width: int) -> list[str]:
+    """Whether one class is predicted; each number of the gradient by the outputs, and what it means."""
+    traces = [network.trace for network in networks]
     rows = output_rows(traces)
     text = []
+    for letter, trace in zip("AB", traces, strict=False):
+        if sentence := prediction(trace):
+            text += _wrapped(f"{letter}: {sentence}" if len(traces) > 1 else sentence, "  · ", width)
     for row in rows:
         letters = zip("AB", row.values, strict=False)
         values = "  ".join(f"{letter} {value}" for letter, value in letters) if len(traces) > 1 else row.values[0]

@@ -12,13 +12,18 @@ from normscope.report.partition.settings import PartitionError
 from normscope.system import written_whole
 
 if TYPE_CHECKING:
-    from normscope.report.partition.study import Partitioned
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from normscope.report.partition.study import Panel, Partitioned
 
 FIGURES = (".png", ".svg", ".pdf")
 FIGURE_KINDS = ("layers", "layer", "active", "class", "depth")
 _ACROSS = 8  # layers side by side
-_SIZE = 2.7  # inches of one panel
-_DPI = 160
+_SIZE = 2.3  # inches of one panel
+_DPI = 200
+_NAME = 40  # characters of a name
 
 
 def require_figures(plot: str | None, by: str, animate: str | None) -> None:
@@ -43,7 +48,7 @@ def require_figures(plot: str | None, by: str, animate: str | None) -> None:
 
 
 def write_figure(partitioned: Partitioned, path: str | os.PathLike[str], by: str = "layers") -> None:
-    """Write the figure: a row a network and a column a layer, or a panel a network.
+    """Write the figure: a row a network and a column a layer, or a panel a network. All have one line width and scale.
 
     Args:
         partitioned: what to draw.
@@ -57,36 +62,15 @@ def write_figure(partitioned: Partitioned, path: str | os.PathLike[str], by: str
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from normscope.spline.pictures.figures import plot, plot_layers
-
     panels = partitioned.panels
     deepest = max(panel.partition.folds_done for panel in panels)
-    grid = by == "layers" and deepest <= _ACROSS
-    columns, rows = (max(1, deepest), len(panels)) if grid else (len(panels), 1)
-    size = _SIZE if grid else 1.6 * _SIZE
-    with rc_context({"svg.hashsalt": "normscope", "axes.titlesize": "small"}):
-        figure = Figure(figsize=(size * columns, size * rows + 0.6), layout="constrained", dpi=_DPI)
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for k, panel in enumerate(panels):
-            name = one_line(panel.name, 40).replace("$", r"\$")
-            if grid:
-                done = panel.partition.folds_done
-                plot_layers(panel.partition, axes[k][:done], points=panel.points, labels=panel.labels)
-                if not done:
-                    plot(panel.partition, axes[k][0], legend=False, points=panel.points, labels=panel.labels)
-                    axes[k][0].set_title("no fold", fontsize="small")
-                for spare in axes[k][max(1, done) :]:
-                    spare.remove()
-                axes[k][0].set_ylabel(name if panel.partition.complete else f"{name} (not complete)", fontweight="bold")
-                continue
-            axis = axes[0][k]
-            kind: Any = "layer" if by == "layers" else by  # `require_figures` checks it
-            if kind == "class" and not panel.partition.complete:
-                kind = "active"  # its outputs are not affine on the regions that are there
-            last = k == len(panels) - 1
-            plot(panel.partition, axis, by=kind, legend=last, points=panel.points, labels=panel.labels)
-            axis.set_title(f"{name}: {len(panel.partition.area):,} regions")
-            axis.label_outer()
+    style: dict[Any, Any] = {"svg.hashsalt": "normscope", "font.size": 9, "axes.titlesize": "medium"}
+    with rc_context(style):
+        figure = Figure(layout="constrained", dpi=_DPI)
+        if by == "layers" and deepest <= _ACROSS:
+            _grid(figure, panels, max(1, deepest))
+        else:
+            _row(figure, panels, "layer" if by == "layers" else by)
         ending = Path(path).suffix.lower()[1:]
         with written_whole(path) as file:
             metadata = {"Date": None} if ending == "svg" else {"CreationDate": None} if ending == "pdf" else {}
@@ -104,5 +88,60 @@ def write_animation(partitioned: Partitioned, path: str | os.PathLike[str]) -> N
     panels = partitioned.panels
     animate(
         [panel.partition for panel in panels], path, names=[panel.name for panel in panels],
-        points=panels[0].points, labels=panels[0].labels,
+        points=panels[0].points, labels=panels[0].labels, mean=panels[0].mean,
     )  # fmt: skip
+
+
+def _grid(figure: Figure, panels: Sequence[Panel], columns: int) -> None:
+    """A row a network, a column a layer."""
+    from normscope.spline.pictures.figures import plot_layers
+    from normscope.spline.pictures.picture import legend_below, line_width, picture_of, plain
+
+    figure.set_size_inches(_SIZE * columns, (_SIZE + 0.4) * len(panels) + 0.3)
+    axes = figure.subplots(len(panels), columns, squeeze=False)
+    width = line_width(panel.partition for panel in panels)
+    for panel, row in zip(panels, axes, strict=True):
+        done = panel.partition.folds_done
+        shown: dict[str, Any] = {"points": panel.points, "labels": panel.labels, "mean": panel.mean}
+        picture = picture_of(panel.partition, linewidth=width, **shown)
+        if done:
+            plot_layers(panel.partition, row[:done], linewidth=width, **shown)
+        else:
+            picture.draw(row[0])
+            row[0].set_title("no fold", fontsize="small")
+        for spare in row[max(1, done) :]:
+            spare.remove()
+        name = plain(panel.name, _NAME)
+        told = name if panel.partition.complete else f"{name}\n(not complete)"
+        row[0].set_ylabel(told, fontweight="bold")
+    legend_below(figure, picture.data_handles())
+
+
+def _row(figure: Figure, panels: Sequence[Panel], by: str) -> None:
+    """A panel a network; four in two rows."""
+    from normscope.spline.pictures.picture import count_of, line_width, picture_of, plain
+
+    columns = len(panels) if len(panels) < 4 else 2
+    rows = -(-len(panels) // columns)
+    figure.set_size_inches(1.4 * _SIZE * columns + 1.2, (1.4 * _SIZE + 0.4) * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    width, between = line_width(panel.partition for panel in panels), _active_range(panels)
+    handles: dict[str, Any] = {}
+    for panel, axis in zip(panels, axes, strict=True):
+        # of what is not complete the outputs are not affine on the regions that are there
+        kind: Any = "active" if by == "class" and not panel.partition.complete else by
+        picture = picture_of(
+            panel.partition, by=kind, points=panel.points, labels=panel.labels, mean=panel.mean, linewidth=width,
+            active_range=between,
+        )  # fmt: skip
+        picture.draw(axis)
+        axis.set_title(f"{plain(panel.name, _NAME)}\n{count_of(len(panel.partition))}")
+        axis.label_outer()
+        handles |= {handle.get_label(): handle for handle in picture.handles()}
+    if handles:
+        figure.legend(handles=list(handles.values()), loc="outside right upper", fontsize="small", frameon=False)
+
+
+def _active_range(panels: Sequence[Panel]) -> tuple[int, int]:
+    counts = [panel.partition.regions["active"] for panel in panels]
+    return min(int(count.min()) for count in counts), max(int(count.max()) for count in counts)

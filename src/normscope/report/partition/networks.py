@@ -68,12 +68,19 @@ def described(settings: PartitionSettings) -> str:
 
 
 def normalized(model: nn.Module) -> bool:
-    """Whether there is a batch norm in it."""
-    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm | DecomposedBatchNorm) for layer in model.modules())
+    """Whether there is a batch norm in it that does something."""
+    return any(
+        not isinstance(layer, DecomposedBatchNorm) or layer.recenter or layer.rescale for layer in _norms(model)
+    )  # fmt: skip
+
+
+def _norms(model: nn.Module) -> list[nn.Module]:
+    kinds = nn.modules.batchnorm._BatchNorm | DecomposedBatchNorm
+    return [layer for layer in model.modules() if isinstance(layer, kinds)]
 
 
 def _variant(model: nn.Module, norm: str) -> nn.Module:
-    if not normalized(model):
+    if not _norms(model):
         raise PartitionError(
             f"--norm {norm} changes the batch normalization of the model, and {type(model).__name__} has none; "
             "leave --norm out"

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from normscope.report.output import write_whole
 from normscope.report.partition.facts import Facts
 from normscope.report.partition.payload import partition_payload
@@ -15,6 +17,7 @@ from normscope.report.templating import render_template
 from normscope.spline.pictures.colours import class_colours, layer_colours
 
 _CHIPS = 40  # layers with a button of their own
+_MARKS = 20  # classes of data points that look different
 
 
 def write_partition_page(
@@ -53,21 +56,39 @@ def render_partition(partitioned: Partitioned, facts: Sequence[Facts], command: 
         ],
         chips=_chips(deepest),
         rows=_rows(names, facts),
+        units=any(unit for panel in payload["panels"] for unit in panel["units"]),
+        by_layer=payload["byLayer"],
+        marks=_marks(panels[0]),
         classes=[{"number": k, "colour": colour} for k, colour in enumerate(class_colours(classes))] if classes else [],
-        fewest=min(panel["activeRange"][0] for panel in payload["panels"]),
-        most=max(panel["activeRange"][1] for panel in payload["panels"]),
         dots=any(len(panel.points) for panel in panels),
-        mean=any(panel.mean is not None for panel in panels),
         boundary=any(len(panel.boundary) for panel in panels),
         boundary_shown=not partitioned.reference,
     )
+
+
+def _marks(panel: Panel) -> list[dict[str, str]]:
+    """What the marks of the data stand for; all pictures have the same."""
+    found: list[dict[str, str]] = []
+    if panel.labels is not None:
+        found += [{"label": str(label), "name": f"class {label}"} for label in np.unique(panel.labels)[:_MARKS]]
+    elif len(panel.points):
+        found.append({"label": "-1", "name": "data"})
+    if panel.mean is not None:
+        found.append({"label": "mean", "name": "mean"})
+    return found
 
 
 def _chips(panel: Panel) -> list[dict[str, Any]]:
     folds = panel.partition.folds
     colours = layer_colours(len(folds))
     return [
-        {"fold": k + 1, "name": fold.layer, "colour": colour, "chip": k < _CHIPS}
+        {
+            "fold": k + 1,
+            "name": fold.layer,
+            "kind": f"{fold.units:,} × {fold.kind}",
+            "colour": colour,
+            "chip": k < _CHIPS,
+        }
         for k, (fold, colour) in enumerate(zip(folds, colours, strict=True))
     ]
 

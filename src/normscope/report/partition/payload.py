@@ -22,6 +22,7 @@ _STEPS = 2**32 - 1  # a coordinate is a whole number of such parts of the window
 RAMP = [pale(colour, 0.15) for colour in viridis(np.linspace(1, 0.12, 64))]
 """From the fewest active units (light) to the most (dark)."""
 _DOTS = 5000  # more data points are not told apart
+_COUNTS = 4_000_000  # regions times layers, of all pictures: of more, active units are told of all layers only
 
 
 def partition_payload(panels: Sequence[Panel], facts: Sequence[Facts]) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def partition_payload(panels: Sequence[Panel], facts: Sequence[Facts]) -> dict[s
     found = [labelled(panel.partition) for panel in panels]
     classes = max((labels.count for labels in found if labels), default=0)
     folds = max(len(panel.partition.folds) for panel in panels)
+    by_layer = sum(panel.partition.folds_done * len(panel.partition) for panel in panels) <= _COUNTS
     return {
         "window": [x0, x1, y0, y1],
         "layerColours": layer_colours(folds),
@@ -37,8 +39,9 @@ def partition_payload(panels: Sequence[Panel], facts: Sequence[Facts]) -> dict[s
         "classColours": class_colours(classes),
         "paleClassColours": [pale(colour) for colour in class_colours(classes)],
         "ramp": RAMP,
+        "byLayer": by_layer,
         "panels": [
-            _panel(panel, told, labels) for panel, told, labels in zip(panels, facts, found, strict=True)
+            _panel(panel, told, labels, by_layer) for panel, told, labels in zip(panels, facts, found, strict=True)
         ],
     }  # fmt: skip
 
@@ -55,7 +58,7 @@ def pack(array: NDArray[Any]) -> dict[str, Any]:
     return {"type": f"{kind.kind}{kind.itemsize}", "count": int(flat.size), "data": base64.b64encode(data).decode()}
 
 
-def _panel(panel: Panel, facts: Facts, labels: Labelled | None) -> dict[str, Any]:
+def _panel(panel: Panel, facts: Facts, labels: Labelled | None, by_layer: bool) -> dict[str, Any]:
     partition = panel.partition
     edges, regions = partition.edges, partition.regions
     unit = edges["unit"].to_numpy()
@@ -65,7 +68,6 @@ def _panel(panel: Panel, facts: Facts, labels: Labelled | None) -> dict[str, Any
         "units": [int(fold.units) if fold.kinks else 0 for fold in partition.folds],  # max pooling has none active
         "through": [int(row.regions) for row in facts.layers],
         "done": int(partition.folds_done),
-        "activeRange": [int(regions["active"].min()), int(regions["active"].max())],
         "vertices": pack(_whole(partition.vertices, partition.extent)),
         "start": pack(_packed(edges["start"].to_numpy())),
         "end": pack(_packed(edges["end"].to_numpy())),
@@ -73,14 +75,21 @@ def _panel(panel: Panel, facts: Facts, labels: Labelled | None) -> dict[str, Any
         "right": pack(_packed(edges["right"].to_numpy() + 1)),
         "fold": pack(_packed(edges["fold"].to_numpy() + 1)),  # 0: border of the window
         "unit": pack(_packed(np.maximum(unit, 0))),
-        "area": pack(partition.area.astype(np.float32)),
+        "share": pack((partition.area / partition.area.sum()).astype(np.float32)),
         "born": pack(_packed(regions["born"].to_numpy() + 1)),
-        "active": pack(_packed(regions["active"].to_numpy())),
+        "active": None if by_layer else pack(_packed(regions["active"].to_numpy())),
+        "activeOf": _active_of(partition) if by_layer else None,
         "classes": _classes(partition, labels),
         "boundary": pack(_whole(panel.boundary.reshape(-1, 2), partition.extent)),
         "dots": _dots(panel),
         "mean": None if panel.mean is None else [float(value) for value in panel.mean],
     }
+
+
+def _active_of(partition: Partition) -> list[dict[str, Any]]:
+    """Of each layer that was done, how many of its units are active in each region."""
+    counts = partition.active_through()
+    return [pack(_packed(own)) for own in np.diff(counts, axis=0, prepend=0)]
 
 
 def _whole(points: NDArray[np.float64], extent: Sequence[float]) -> NDArray[np.uint32]:

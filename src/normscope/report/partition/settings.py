@@ -29,7 +29,8 @@ class PartitionSettings:
         weights: a checkpoint to load into it.
         data: `normscope.data.open_data`'s spec.
         data_options: options of the data.
-        batch: how many samples are opened: the dots, and the batch of the statistics.
+        batch: how many samples are opened: the dots, and the batch of the statistics. None: 200, or all where the data
+            holds fewer.
         samples: three of them, by number; the picture is of the plane through them. None: the input is 2-D.
         norms: "batch", "recenter", "rescale", "none": the parts of batch norm that are left, a picture each. None: of
             a model of the user's one picture, as it is; of the reference network "batch" and "none".
@@ -42,6 +43,8 @@ class PartitionSettings:
         extent: (xmin, xmax, ymin, ymax) in the plane's coordinates; None: the data and some space around.
         max_regions: no picture has more; what is done by then is drawn.
         seed: of weights, offsets and data.
+        figure: what the figure shows that will be drawn (`write_figure`'s ``by``), so that networks of which it cannot
+            be drawn are refused before the work. None: there will be none.
 
     Raises:
         PartitionError: settings that cannot run; says which, and what is possible.
@@ -52,7 +55,7 @@ class PartitionSettings:
     weights: str | None = None
     data: str = "two_moons"
     data_options: Mapping[str, Any] = field(default_factory=dict)
-    batch: int = 200
+    batch: int | None = None
     samples: tuple[int, ...] | None = None
     norms: tuple[str, ...] | None = None
     width: int = 6
@@ -63,13 +66,14 @@ class PartitionSettings:
     extent: tuple[float, ...] | None = None
     max_regions: int = 200_000
     seed: int = 0
+    figure: str | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (
             ("batch", self.batch, 2), ("width", self.width, 1), ("depth", self.depth, 1),
             ("max-regions", self.max_regions, 1),
         ):  # fmt: skip
-            if value < least:
+            if value is not None and value < least:
                 raise PartitionError(f"--{name} {value}: at least {least}")
         if not 0 <= self.seed < 2**32:
             raise PartitionError(f"--seed {self.seed}: a seed is from 0 to 2³² − 1")
@@ -90,7 +94,8 @@ class PartitionSettings:
     def _check_norms(self) -> None:
         for place, norm in enumerate(self.norms or ()):
             if norm not in SWITCHES:
-                raise PartitionError(f"--norm {one_line(norm)}: not known; choose from {', '.join(SWITCHES)}")
+                told = one_line(norm) or "''"
+                raise PartitionError(f"--norm {told}: not known; choose from {', '.join(SWITCHES)}")
             if norm in (self.norms or ())[:place]:
                 raise PartitionError(f"--norm {norm}: named twice")
         if self.norms == ():
@@ -102,10 +107,8 @@ class PartitionSettings:
             if len(self.samples) != _NUMBERS:
                 raise PartitionError(f"--samples {told}: a plane goes through three samples, as --samples 0,1,2")
             for number in self.samples:
-                if not 0 <= number < self.batch:
-                    raise PartitionError(
-                        f"--samples {told}: the {self.batch} samples have numbers 0 to {self.batch - 1}"
-                    )
+                if number < 0 or (self.batch is not None and number >= self.batch):
+                    raise PartitionError(f"--samples {told}: {numbered(self.batch)}")
             if len(set(self.samples)) < _NUMBERS:
                 raise PartitionError(f"--samples {told}: three different samples, or there is no plane through them")
         if self.extent is not None:
@@ -113,18 +116,28 @@ class PartitionSettings:
             if len(self.extent) != 4:
                 raise PartitionError(f"--extent {told}: four numbers, xmin,xmax,ymin,ymax")
             x0, x1, y0, y1 = self.extent
-            if not (all(map(math.isfinite, self.extent)) and x0 < x1 and y0 < y1):
-                raise PartitionError(f"--extent {told}: the window is empty; xmin < xmax and ymin < ymax, all finite")
+            if not all(map(math.isfinite, self.extent)):
+                raise PartitionError(f"--extent {told}: all four are finite numbers")
+            if not (x0 < x1 and y0 < y1):
+                raise PartitionError(f"--extent {told}: the window is empty; xmin < xmax and ymin < ymax")
 
 
-def parse_numbers(option: str, text: str, kind: type[int] | type[float]) -> tuple[Any, ...]:
-    """Numbers from ``1,2,3``.
+def numbered(batch: int | None) -> str:
+    """How samples are numbered, for messages."""
+    return "samples have numbers from 0 on" if batch is None else f"the {batch} samples have numbers 0 to {batch - 1}"
+
+
+def parse_numbers(option: str, text: str, kind: type[int] | type[float], form: str) -> tuple[Any, ...]:
+    """As many numbers as there are in ``form``, such as ``I,J,K``.
 
     Raises:
-        PartitionError: one is none.
+        PartitionError: one is none, or they are fewer or more.
     """
+    parts, asked = text.split(","), form.split(",")
+    told = f"{option} {one_line(text, 80)}: give {len(asked)} {'whole ' if kind is int else ''}numbers, {option} {form}"
+    if len(parts) != len(asked):
+        raise PartitionError(told)
     try:
-        return tuple(kind(part) for part in text.split(","))
+        return tuple(map(kind, parts))
     except ValueError:
-        what = "whole numbers" if kind is int else "numbers"
-        raise PartitionError(f"{option} {one_line(text)}: {what} with commas between them") from None
+        raise PartitionError(told) from None

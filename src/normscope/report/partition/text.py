@@ -30,7 +30,7 @@ def partition_lines(partitioned: Partitioned, facts: Sequence[Facts], width: int
         text += ["", *_wrapped(f"{panel.name}: {facts_of(told)} in {told.seconds:.1f} s", "", width)]
         for sentence in sentences(panel, told):
             text += _wrapped(sentence.replace(", ×", ""), "  · ", width)
-    return [*text, "", *_table(partitioned, facts, width)]
+    return [*text, "", *_table(partitioned, facts, width)] if any(told.layers for told in facts) else text
 
 
 def _table(partitioned: Partitioned, facts: Sequence[Facts], width: int) -> list[str]:

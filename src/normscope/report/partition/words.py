@@ -8,6 +8,7 @@ from normscope.report.writing import number
 
 __all__ = ["facts_of", "number", "sentences", "title"]
 
+_REGIONS = 5  # of fewer the areas tell nothing
 _FEW = 10  # so many data points are needed to speak of half of them
 
 
@@ -36,8 +37,17 @@ def sentences(panel: Panel, facts: Facts) -> list[str]:
     told = []
     if facts.central is not None and facts.lines:
         told.append(_lines(facts))
-    told.append(_areas(facts))
+    if facts.complete and facts.regions == 1:
+        told.append(_uncut(facts))
+    if facts.regions >= _REGIONS:
+        told.append(_areas(facts))
     return told
+
+
+def _uncut(facts: Facts) -> str:
+    if not facts.layers:
+        return "The network has nothing that folds: it is affine."
+    return "No fold crosses the window: the network is affine on it."
 
 
 def _lines(facts: Facts) -> str:

@@ -1,5 +1,5 @@
 (() => {
-  const { load, render, buffersOf, merged } = partitionPanel, { packed } = raster;
+  const { load, render, buffersOf } = partitionPanel, { tell, coordinate } = partitionTelling, { packed } = raster;
   const data = JSON.parse(document.getElementById("payload").textContent);
   const [X0, X1, Y0, Y1] = data.window, WIDE = X1 - X0, TALL = (Y1 - Y0) / WIDE;
   const CLOSEST = 1e6, SETTLED = 110, QUICK = 12; // zoom; ms without a move until sharp; ms within which sharp at once
@@ -7,7 +7,7 @@
   const panels = [], view = { x: 0, y: TALL, zoom: 1 };
   const look = {
     by: $("#by").value, level: Infinity, hidden: new Set(), lines: true, layers: data.layerColours.map(packed), pale: data.paleColours.map(packed),
-    classes: data.paleClassColours.map(packed), ramp: data.ramp.map(packed), fewest: Math.min(...data.panels.map(p => p.activeRange[0])), most: Math.max(...data.panels.map(p => p.activeRange[1])),
+    classes: data.paleClassColours.map(packed), ramp: data.ramp.map(packed), range: [0, 1],
   };
   const deepest = Math.max(...data.panels.map(p => p.folds.length));
   const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
@@ -41,6 +41,7 @@
     const panel = panels.find(p => p.stale || !same(p.shown, pixelView(p)));
     if (!panel) {
       document.documentElement.dataset.sharp = "true";
+      panels.forEach(count);
       return inspect(); // another region may have come to lie under the pointer
     }
     sharp(panel);
@@ -71,13 +72,15 @@
       stretched(panel.whole, { x: 0, y: TALL, k: panel.w });
       if (panel.shown) stretched(panel.store, panel.shown);
     }
-    partitionOverlay(panel, now, look, state, data);
+    partitionOverlay.overlay(panel, now, look, state, data);
+    const x = X0 + view.x * WIDE, y = Y0 + view.y * WIDE, part = WIDE / view.zoom;
+    partitionAxes.draw(panel, { low: x, high: x + part }, { low: y - part * TALL, high: y });
   }
 
   function changed() {
     document.documentElement.dataset.sharp = "false";
     for (const panel of panels) panel.stale = true;
-    state.merged = null;
+    partitionLegend.draw(panels, look, data, deepest);
     wish();
     inspect();
   }
@@ -115,16 +118,16 @@
   const centre = () => ({ x: view.x + 0.5 / view.zoom, y: view.y - 0.5 * TALL / view.zoom });
 
   function tellView() {
-    const part = 1 / view.zoom, digits = Math.max(2, Math.ceil(Math.log10(view.zoom / WIDE)) + 3);
-    const side = (low, high) => `${written(low, digits)} … ${written(high, digits)}`;
-    const x = X0 + view.x * WIDE, y = Y0 + view.y * WIDE;
-    $("#view").textContent = `x ${side(x, x + part * WIDE)}, y ${side(y - part * TALL * WIDE, y)}` + (view.zoom > 1 ? `, ${view.zoom < 10 ? view.zoom.toFixed(1) : Math.round(view.zoom)}×` : "");
+    const x = X0 + view.x * WIDE, y = Y0 + view.y * WIDE, part = WIDE / view.zoom;
+    const [left, right, low, high] = [x, x + part, y - part * TALL, y].map(value => coordinate(value, part / 500));
+    const anew = view.zoom > 1 ? ` Of this part alone, by the same command with --extent=${[x, x + part, y - part * TALL, y].map(value => +value.toFixed(Math.max(0, Math.min(20, Math.ceil(3 - Math.log10(part))))))}.` : "";
+    $("#view").textContent = `In view: x from ${left} to ${right}, y from ${low} to ${high}.${anew}`;
+    $("#factor").textContent = `${view.zoom < 10 ? view.zoom.toFixed(1) : Math.round(view.zoom).toLocaleString("en")}×`;
   }
-  const written = (value, digits) => value.toFixed(Math.min(12, digits)).replace("-", "−");
 
   // ---- which region is here
 
-  const state = { point: null, merged: null, found: [] };
+  const state = { point: null, partial: false, found: [] };
   function pointAt(point) {
     state.point = point;
     inspect();
@@ -132,8 +135,16 @@
   const lookAt = (panel, x, y) => pointAt(at(panel, x, y));
   function inspect() {
     state.found = panels.map(panel => (state.point ? regionAt(panel, state.point) : null));
-    panels.forEach((panel, k) => { panel.told.replaceChildren(...(state.found[k] ? [partitionTelling(panel, state.found[k], WIDE * WIDE * TALL)] : panel.hint)); });
+    panels.forEach((panel, k) => { panel.told.replaceChildren(...(state.found[k] ? told(panel, state.found[k]) : panel.hint)); });
     frame ||= requestAnimationFrame(draw);
+  }
+
+  function told(panel, found) {
+    const where = document.createElement("span"), pixel = WIDE / (view.zoom * panel.box.clientWidth);
+    const [x, y] = [X0 + found.point.x * WIDE, Y0 + found.point.y * WIDE].map(value => coordinate(value, pixel));
+    where.textContent = `x ${x}, y ${y} · `;
+    where.className = "at";
+    return [where, tell(panel, found, WIDE * WIDE * TALL)];
   }
 
   function regionAt(panel, point) {
@@ -143,9 +154,15 @@
     if (column < 0 || row < 0 || column >= panel.w || row >= panel.h) return null;
     const id = panel.buffers.ids[row * panel.w + column];
     if (!id) return null;
-    const level = Math.min(look.level, panel.folds.length), whole = level === panel.folds.length;
-    if (!whole && !state.merged) state.merged = panels.map(p => merged(p, level));
-    return { id, level, roots: whole ? null : state.merged[panel.index], point };
+    return { id, here: partitionLevels.at(panel, look.level), point };
+  }
+
+  // How many regions there are; of those how many are in view, once that is drawn sharp.
+  function count(panel) {
+    const here = partitionLevels.at(panel, look.level), closer = view.zoom > 1 && same(panel.shown, pixelView(panel));
+    const seen = closer ? `${partitionLevels.inView(panel, here.roots, panel.w, panel.h).toLocaleString("en")} of ` : "";
+    const done = panel.done < Math.min(look.level, panel.folds.length) ? `, ${panel.done} of ${panel.folds.length} layers` : "";
+    panel.counted.textContent = `${seen}${here.regions.toLocaleString("en")} ${here.regions === 1 ? "region" : "regions"}${state.partial ? " so far" : ""}${closer ? " in view" : ""}${done}`;
   }
 
   // ---- controls
@@ -158,11 +175,10 @@
     look.level = value > deepest ? Infinity : value;
     const told = value > deepest ? "all layers" : `layer ${value} of ${deepest} (${names[value - 1]})`;
     slider.setAttribute("aria-valuetext", told);
-    $("#level-name").textContent = told;
-    panels.forEach((panel, k) => {
-      const through = Math.min(value, panel.through.length); // of a picture that is not complete, the layers done
-      panel.counted.textContent = `${(through ? panel.through[through - 1] : 1).toLocaleString("en")} ${value > deepest ? "regions" : "regions so far"}${through < Math.min(value, panel.folds.length) ? `, ${through} of ${panel.folds.length} layers` : ""}`;
-    });
+    $("#level-name").textContent = $("#level-name").title = told;
+    state.partial = value < deepest;
+    $("#boundary").disabled = state.partial; // it belongs to the whole network
+    panels.forEach(count);
     changed();
   }
   slider.addEventListener("input", level);
@@ -181,11 +197,9 @@
   });
   slider.addEventListener("pointerdown", stop);
 
-  function legend() {
-    document.body.dataset.by = look.by = $("#by").value;
-  }
-  $("#by").addEventListener("change", () => { legend(); changed(); });
+  $("#by").addEventListener("change", event => { look.by = event.target.value; changed(); });
   $("#lines").addEventListener("change", event => { look.lines = event.target.checked; changed(); });
+  $("#dots").addEventListener("change", event => { $(".markers").hidden = !event.target.checked; });
   for (const box of document.querySelectorAll("#dots, #boundary")) {
     box.addEventListener("change", () => { state[box.id] = box.checked; wish(); });
     state[box.id] = box.checked;
@@ -209,15 +223,15 @@
     const boxes = [...document.querySelectorAll(".panel")];
     for (const [k, given] of data.panels.entries()) {
       const panel = { ...await load(given, data.window), index: k }, figure = boxes[k];
-      Object.assign(panel, { picture: $(".picture", figure), over: $(".over", figure), box: $(".view", figure), told: $(".told", figure), counted: $(".count", figure), cost: Infinity });
+      Object.assign(panel, { picture: $(".picture", figure), over: $(".over", figure), box: $(".view", figure), told: $(".told", figure), axes: { x: $(".axis.x", figure), y: $(".axis.y", figure) }, counted: $(".count", figure), cost: Infinity });
       panel.hint = [...panel.told.childNodes];
       panel.box.style.aspectRatio = String(1 / TALL);
       panels.push(panel);
       partitionMoves(panel, view, TALL, { at, move, zoomAt, centre, look: lookAt, point: pointAt });
     }
+    document.body.classList.toggle("touch", matchMedia("(pointer: coarse)").matches); // until a finger or a mouse is seen
     new ResizeObserver(resize).observe($(".panels"));
     $(".ramp .colours").style.background = `linear-gradient(to right, ${data.ramp.join()})`;
-    legend();
     resize();
     level();
     tellView();

@@ -13,6 +13,7 @@ const partitionMoves = (panel, view, tall, { at, move, zoomAt, centre, look, poi
     zoomAt(at(panel, ...place(event)), Math.exp(-Math.max(-200, Math.min(200, steps)) * (event.ctrlKey ? 0.01 : 0.0022)));
   }, { passive: false });
   over.addEventListener("pointerdown", event => {
+    document.body.classList.toggle("touch", event.pointerType === "touch");
     fingers.set(event.pointerId, place(event));
     over.setPointerCapture(event.pointerId);
     moved = false;

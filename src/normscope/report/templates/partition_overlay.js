@@ -8,27 +8,62 @@ const partitionOverlay = (() => {
 
   const SHADES = ["#1b1f24", "#ffffff", "#8a929a", "#d3d8dd", "#57606a"];
 
-  return (panel, view, look, state, data) => {
+  function stroke(context, colour, width) {
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.stroke();
+  }
+
+  // A data point. Beside coloured folds, classes are told by shape and shade: a colour means a layer there.
+  function dot(context, label, a, b, size, dpr, colours) {
+    context.beginPath();
+    SHAPES[Math.max(0, label) % SHAPES.length](context, a, b, size);
+    const shaded = label < 0 || !colours.length;
+    context.fillStyle = shaded ? SHADES[Math.max(0, label) % SHADES.length] : colours[label % colours.length];
+    stroke(context, "#ffffff", 3 * dpr);
+    context.fill();
+    stroke(context, shaded ? "#1b1f24" : "#ffffff", dpr);
+  }
+
+  function mean(context, a, b, dpr) {
+    const r = 7 * dpr;
+    context.beginPath();
+    for (const turn of [-1, 1]) { context.moveTo(a - r, b - turn * r); context.lineTo(a + r, b + turn * r); }
+    stroke(context, "#ffffff", 6 * dpr);
+    stroke(context, "#000000", 2.5 * dpr);
+  }
+
+  const coloursOf = (look, data) => (look.by === "class" ? data.classColours : []);
+
+  // What a mark in the legend looks like: a class by its number, or the mean.
+  function marker(canvas, look, data) {
+    const dpr = Math.min(2, devicePixelRatio || 1), context = canvas.getContext("2d");
+    canvas.width = canvas.height = 18 * dpr;
+    if (canvas.dataset.label === "mean") mean(context, 9 * dpr, 9 * dpr, dpr);
+    else dot(context, +canvas.dataset.label, 9 * dpr, 9 * dpr, 4.5 * dpr, dpr, coloursOf(look, data));
+  }
+
+  function overlay(panel, view, look, state, data) {
     const context = panel.over.getContext("2d"), { w, h, dpr } = panel;
     const X = x => (x - view.x) * view.k, Y = y => (view.y - y) * view.k;
     context.clearRect(0, 0, w, h);
     context.lineCap = "round";
     const found = state.found[panel.index];
     if (found) outline(found);
-    if (state.boundary && panel.boundary.count) boundary();
+    if (state.boundary && !state.partial && panel.boundary.count) boundary();
     if (state.dots) dots();
     if (state.point) cross(X(state.point.x), Y(state.point.y));
 
-    function outline({ id, roots }) {
-      const inside = roots ? i => roots[i] === roots[id] : i => i === id;
+    function outline({ id, here }) {
+      const { roots } = here, inside = roots ? i => roots[i] === roots[id] : i => i === id;
       context.beginPath();
       for (let e = 0; e < panel.fold.length; e++) {
         if (inside(panel.left[e]) === inside(panel.right[e])) continue;
         context.moveTo(X(panel.x[panel.start[e]]), Y(panel.y[panel.start[e]]));
         context.lineTo(X(panel.x[panel.end[e]]), Y(panel.y[panel.end[e]]));
       }
-      stroke("#ffffff", 5);
-      stroke("#1b1f24", 2.5);
+      stroke(context, "#ffffff", 5 * dpr);
+      stroke(context, "#1b1f24", 2.5 * dpr);
     }
 
     function boundary() {
@@ -40,43 +75,28 @@ const partitionOverlay = (() => {
         context.moveTo(xa, ya);
         context.lineTo(xb, yb);
       }
-      stroke("#ffffff", 5.5);
-      stroke("#000000", 2.75);
+      stroke(context, "#ffffff", 5.5 * dpr);
+      stroke(context, "#000000", 2.75 * dpr);
     }
 
     function dots() {
       const size = (panel.dots.at.length > 400 ? 2 : panel.dots.at.length > 50 ? 2.8 : 4.5) * dpr;
+      const colours = coloursOf(look, data);
       panel.dots.at.forEach(([x, y], k) => {
         const a = X(x), b = Y(y), label = panel.dots.labels[k];
         if (a < -9 || b < -9 || a > w + 9 || b > h + 9) return;
-        context.beginPath();
-        SHAPES[Math.max(0, label) % SHAPES.length](context, a, b, size);
-        // beside coloured folds, classes are told by shape and shade: a colour means a layer there
-        const shaded = look.by !== "class" || label < 0 || !data.classColours.length;
-        context.fillStyle = shaded ? SHADES[Math.max(0, label) % SHADES.length] : data.classColours[label % data.classColours.length];
-        stroke("#ffffff", 3);
-        context.fill();
-        stroke(shaded ? "#1b1f24" : "#ffffff", 1);
+        dot(context, label, a, b, size, dpr, colours);
       });
-      if (!panel.mean) return;
-      const a = X(panel.mean[0]), b = Y(panel.mean[1]), r = 7 * dpr;
-      context.beginPath();
-      for (const turn of [-1, 1]) { context.moveTo(a - r, b - turn * r); context.lineTo(a + r, b + turn * r); }
-      stroke("#ffffff", 6);
-      stroke("#000000", 2.5);
+      if (panel.mean) mean(context, X(panel.mean[0]), Y(panel.mean[1]), dpr);
     }
 
     function cross(a, b) {
       context.beginPath();
       for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) { context.moveTo(a + 4 * dpr * dx, b + 4 * dpr * dy); context.lineTo(a + 10 * dpr * dx, b + 10 * dpr * dy); }
-      stroke("#ffffff", 3.5);
-      stroke("#1b1f24", 1.25);
+      stroke(context, "#ffffff", 3.5 * dpr);
+      stroke(context, "#1b1f24", 1.25 * dpr);
     }
+  }
 
-    function stroke(colour, width) {
-      context.strokeStyle = colour;
-      context.lineWidth = width * dpr;
-      context.stroke();
-    }
-  };
+  return { overlay, marker };
 })();

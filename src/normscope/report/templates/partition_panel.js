@@ -25,7 +25,9 @@ const partitionPanel = (() => {
 
   async function load(given, window) {
     const [x0, x1, y0, y1] = window, tall = (y1 - y0) / (x1 - x0), panel = { ...given, tall };
-    for (const key of ["start", "end", "left", "right", "fold", "unit", "area", "born", "active"]) panel[key] = await unpack(given[key]);
+    for (const key of ["start", "end", "left", "right", "fold", "unit", "share", "born"]) panel[key] = await unpack(given[key]);
+    if (given.active) panel.active = await unpack(given.active);
+    if (given.activeOf) panel.activeOf = await Promise.all(given.activeOf.map(unpack));
     Object.assign(panel, placed(await unpack(given.vertices), tall));
     panel.boundary = placed(await unpack(given.boundary), tall);
     panel.px = new Float64Array(panel.count);
@@ -33,7 +35,7 @@ const partitionPanel = (() => {
     if (given.classes) {
       const classes = panel.classes = { count: given.classes.count };
       for (const key of ["of", "mixed", "logits"]) classes[key] = await unpack(given.classes[key]);
-      classes.place = new Int32Array(panel.area.length + 1).fill(-1);
+      classes.place = new Int32Array(panel.share.length + 1).fill(-1);
       classes.mixed.forEach((region, k) => { classes.place[region + 1] = k; });
     }
     panel.dots = { ...given.dots, at: given.dots.at.map(([x, y]) => [(x - x0) / (x1 - x0), (y - y0) / (x1 - x0)]) };
@@ -55,9 +57,15 @@ const partitionPanel = (() => {
 
   // Colours of the regions, by number; behind them those of the classes.
   function fills(panel, look) {
-    const count = panel.area.length, fill = new Uint32Array(count + 1 + (panel.classes?.count || 0)).fill(WHITE);
-    if (look.by === "active") for (let i = 0; i < count; i++) fill[i + 1] = look.ramp[Math.round((panel.active[i] - look.fewest) / Math.max(1, look.most - look.fewest) * (look.ramp.length - 1))];
-    if (look.by === "born") for (let i = 0; i < count; i++) fill[i + 1] = panel.born[i] && panel.born[i] <= look.level ? look.pale[panel.born[i] - 1] : WHITE;
+    const count = panel.share.length, fill = new Uint32Array(count + 1 + (panel.classes?.count || 0)).fill(WHITE);
+    if (look.by === "active") {
+      const { active } = partitionLevels.at(panel, look.level), [low, high] = look.range;
+      for (let i = 0; i < count; i++) fill[i + 1] = look.ramp[Math.round((active[i] - low) / Math.max(1, high - low) * (look.ramp.length - 1))];
+    }
+    if (look.by === "born") {
+      const { born } = partitionLevels.at(panel, look.level);
+      for (let i = 0; i < count; i++) fill[i + 1] = born[i] ? look.pale[born[i] - 1] : WHITE;
+    }
     if (look.by === "class" && panel.classes) {
       for (let i = 0; i < count; i++) fill[i + 1] = look.classes[panel.classes.of[i]];
       for (let c = 0; c < panel.classes.count; c++) fill[count + 1 + c] = look.classes[c];
@@ -103,7 +111,7 @@ const partitionPanel = (() => {
   }
 
   function classed(panel, view, w, h, ids, buffers) {
-    const seen = buffers.seen, first = panel.area.length + 1, { place } = panel.classes;
+    const seen = buffers.seen, first = panel.share.length + 1, { place } = panel.classes;
     for (let row = 0, at = 0; row < h; row++) {
       const y = view.y - (row + 0.5) / view.k;
       for (let column = 0; column < w; column++, at++) {
@@ -121,22 +129,5 @@ const partitionPanel = (() => {
     };
   }
 
-  // Regions that only later layers divide, as one: of each region the number of the one that stands for all.
-  function merged(panel, level) {
-    const root = Int32Array.from({ length: panel.area.length + 1 }, (_, i) => i);
-    const find = i => {
-      while (root[i] !== i) i = root[i] = root[root[i]];
-      return i;
-    };
-    for (let e = 0; e < panel.fold.length; e++) {
-      if (panel.fold[e] > level && panel.left[e] && panel.right[e]) {
-        const a = find(panel.left[e]), b = find(panel.right[e]);
-        if (a !== b) root[a] = b;
-      }
-    }
-    for (let i = 0; i < root.length; i++) root[i] = find(i);
-    return root;
-  }
-
-  return { load, render, buffersOf, merged, classAt };
+  return { load, render, buffersOf, classAt };
 })();

@@ -1,27 +1,37 @@
-// What is said of a region.
+// What is said of a region, and how.
 const partitionTelling = (() => {
-  // found: a region's number, and where it is one of only some layers, of all regions which of those holds them.
-  function tell(panel, { id, level, roots, point }, window) {
-    const size = area => `area ${number(area)} (${number(100 * area / window)} % of the window)`;
-    if (roots) {
-      let area = 0, parts = 0;
-      for (let i = 1; i < roots.length; i++) if (roots[i] === roots[id]) { area += panel.area[i - 1]; parts++; }
-      return `Region of the first ${level} ${level === 1 ? "layer" : "layers"}: ${size(area)}; later layers divide it into ${parts}.`;
-    }
-    const born = panel.born[id - 1], units = panel.units.reduce((a, b) => a + b, 0);
-    const parts = [
-      born ? `cut to its form in layer ${born} (${panel.folds[born - 1]})` : "cut by no layer",
-      `${panel.active[id - 1]} of ${units} units active`,
-    ];
-    if (panel.classes) parts.push(`${panel.classes.place[id] >= 0 ? "here class" : "class"} ${partitionPanel.classAt(panel, id, point.x, point.y)}`);
-    return `Region ${id - 1}: ${parts.join("; ")}; ${size(panel.area[id - 1])}.`;
+  const UP = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+
+  // here: the picture by the layers that are shown (`partitionLevels.at`); id: of a region of all layers; window: its area.
+  function tell(panel, { id, here, point }, window) {
+    const { whole, level, roots, units } = here, told = [];
+    const last = here.born[id - 1];
+    told.push(last ? `last cut in layer ${last} (${panel.folds[last - 1]})` : "cut by no layer");
+    if (units && here.byLayers) told.push(`${here.active[id - 1]} of ${units} units active${whole ? "" : ` (layers ≤ ${level})`}`);
+    if (whole && panel.classes) told.push(`${panel.classes.place[id] >= 0 ? "here class" : "class"} ${partitionPanel.classAt(panel, id, point.x, point.y)}`);
+    if (whole) return `Region ${id - 1}: ${[...told, size(panel.share[id - 1], window)].join("; ")}.`;
+    let share = 0, parts = 0;
+    for (let i = 1; i < roots.length; i++) if (roots[i] === roots[id]) { share += panel.share[i - 1]; parts++; }
+    told.push(size(share, window), parts > 1 ? `later layers divide it into ${parts}` : "later layers leave it whole");
+    return `Region of the first ${level === 1 ? "layer" : `${level} layers`}: ${told.join("; ")}.`;
   }
+
+  const size = (share, window) => `area ${number(share * window)} (${number(100 * share)} % of the window)`;
   function number(value) {
     if (value === 0) return "0";
     if (Math.abs(value) >= 0.01 && Math.abs(value) < 1000) return String(+value.toPrecision(3));
     const [mantissa, exponent] = value.toExponential(1).split("e");
-    return `${mantissa}·10${[...String(+exponent)].map(c => ({ "-": "⁻" }[c] || "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("")}`;
+    return `${mantissa}·10${raised(+exponent)}`;
   }
+  const raised = power => [...String(power)].map(c => UP[c]).join("");
 
-  return tell;
+  // A coordinate, to digits that tell neighbouring pixels apart.
+  const coordinate = (value, pixel) => {
+    const digits = Math.ceil(-Math.log10(pixel));
+    if (digits <= 12 && Math.abs(value) < 1e5) return value.toFixed(Math.max(0, digits)).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
+    const [mantissa, exponent] = value.toPrecision(Math.max(2, Math.min(15, digits + Math.ceil(Math.log10(Math.abs(value) || 1)) + 1))).split("e");
+    return (exponent ? `${mantissa}·10${raised(+exponent)}` : mantissa).replace("-", "−");
+  };
+
+  return { tell, coordinate, raised };
 })();

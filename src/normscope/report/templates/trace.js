@@ -19,6 +19,15 @@
     return `${text.slice(0, head)}…${text.slice(text.length - (length - 1 - head))}`;
   };
 
+  // A layer's dotted name: words become their first letters, from the left, as few as needed; its numbers stay.
+  const shortPath = (name, length) => {
+    const parts = name.split(".");
+    for (let i = 0; i < parts.length - 1 && parts.join(".").length > length; i++) {
+      if (parts[i] && !/^\d+$/.test(parts[i])) parts[i] = parts[i][0];
+    }
+    return elided(parts.join("."), length);
+  };
+
   // Numbers as readers want them: the same rules as in the printed table.
   const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
   function written(value, form) {
@@ -26,7 +35,7 @@
     if (typeof value === "string") return value;
     const minus = text => text.replace("-", "−");
     if (form === "index") return value < 0 ? "–" : String(value);
-    if (form === "percent") return `${(100 * value).toFixed(0)} %`;
+    if (form === "percent") return `${(100 * value).toFixed(0)}%`;
     if (form === "cosine") return minus(value.toFixed(2).replace(/^-0\.00$/, "0.00"));
     if (value === 0) return "0";
     const size = Math.abs(value);
@@ -61,17 +70,35 @@
   });
 
   function lines(chart) {
-    return networks.map((network, k) => {
-      const values = column(k, chart.quantity.key);
-      const rows = values ? state.rows.filter(row => network.positions[row] >= 0) : [];
+    return [...networks.map((_, k) => line(chart, chart.quantity.key, k)), ...expected(chart)];
+  }
+
+  // What is expected of the values, dashed: of two networks once, where it is the same for both.
+  function expected(chart) {
+    const key = chart.quantity.reference;
+    const known = networks.map((_, k) => k).filter(k => key && column(k, key));
+    const same = known.length > 1 && networks[0].positions.every((at, row) => at === networks[1].positions[row])
+      && column(0, key).every((value, row) => value === column(1, key)[row]);
+    return (same ? [0] : known).map(k => {
+      const drawn = line(chart, key, k);
+      const name = escaped(quantities.find(q => q.key === key).title);
       return {
-        x: rows.map(row => network.positions[row] + 1), y: rows.map(row => finite(values[row])), customdata: rows,
-        text: rows.map(row => escaped(elided(layers[row], 44))), mode: rows.length > 150 ? "lines" : "lines+markers",
-        line: { color: COLORS[k], width: rows.length > 400 ? 1.25 : 2 }, marker: { size: 5, color: COLORS[k] },
-        hovertemplate: `%{text}<br>${several ? `${escaped(elided(network.name, 30))}: ` : ""}<b>%{y:.3~g}</b><extra></extra>`,
-        connectgaps: true,
+        ...drawn, mode: "lines", line: { color: same || !several ? "#57606a" : COLORS[k], width: 1.5, dash: "dash" },
+        hovertemplate: `${name}: <b>%{y:.3~g}</b><extra></extra>`,
       };
     });
+  }
+
+  function line(chart, key, k) {
+    const network = networks[k], values = column(k, key);
+    const rows = values ? state.rows.filter(row => network.positions[row] >= 0) : [];
+    return {
+      x: rows.map(row => network.positions[row] + 1), y: rows.map(row => finite(values[row])), customdata: rows,
+      text: rows.map(row => escaped(shortPath(layers[row], 44))), mode: rows.length > 150 ? "lines" : "lines+markers",
+      line: { color: COLORS[k], width: rows.length > 400 ? 1.25 : 2 }, marker: { size: 5, color: COLORS[k] },
+      hovertemplate: `%{text}<br>${several ? `${escaped(elided(network.name, 30))}: ` : ""}<b>%{y:.3~g}</b><extra></extra>`,
+      connectgaps: true,
+    };
   }
 
   function axis(chart) {
@@ -80,7 +107,8 @@
       return { range: [Math.max(-1.05, 1.1 * low - 0.03), 1.05] };
     }
     if (chart.quantity.scale === "rank") return { range: [0, 1.05 * Math.max(...networks.map(n => n.batch))] };
-    const values = networks.flatMap((_, k) => column(k, chart.quantity.key) || []).map(finite).filter(v => v !== null);
+    const shown = [chart.quantity.key, chart.quantity.reference].filter(Boolean);
+    const values = shown.flatMap(key => networks.flatMap((_, k) => column(k, key) || [])).map(finite).filter(v => v !== null);
     const low = values.reduce((a, b) => Math.min(a, b), Infinity), high = values.reduce((a, b) => Math.max(a, b), -Infinity);
     if (chart.quantity.scale === "log" ? high > 0 : low > 0 && high > 100 * low) return logarithmic(values);
     return {};
@@ -227,7 +255,7 @@
   }
 
   function sortable(key) {
-    const plain = network => (column(network, key) || []).map(v => (v === "∞" || v === "NaN" ? Infinity : v === "−∞" ? -Infinity : v));
+    const plain = network => (column(network, key) || []).map(v => (v === "∞" || v === "NaN" ? Infinity : v === "−∞" ? -Infinity : v === "~0" ? 0 : v));
     if (state.by < 2) return plain(state.by);
     const first = plain(0), second = plain(1);
     return first.map((v, i) => (v === null || second[i] === null ? null : Math.abs(v - second[i])));
@@ -239,7 +267,8 @@
     line.dataset.row = row;
     for (const field of fields) {
       if (field.text) {
-        const cell = element(field.key === "layer" ? "th" : "td", elided(field.text[row], Math.floor(field.width / 7.2)), "text");
+        const shortened = field.key === "layer" ? shortPath : elided;
+        const cell = element(field.key === "layer" ? "th" : "td", shortened(field.text[row], Math.floor(field.width / 7.2)), "text");
         if (field.key === "layer") cell.scope = "row";
         cell.title = field.text[row];
         line.append(cell);
@@ -276,6 +305,7 @@
     }
     body.replaceChildren(...(start ? [space(start)] : []), ...shown, ...(end < state.order.length ? [space(state.order.length - end)] : []));
     $("table", grid).setAttribute("aria-rowcount", state.order.length + 1);
+    if (anew) fill(false); // the rows have made the grid higher than it was
   }
   grid.addEventListener("scroll", () => fill(false), { passive: true });
   addEventListener("resize", () => fill(false));

@@ -23,6 +23,7 @@ from normscope.spline.classes.half_edges import HalfEdges, half_edges
 from normscope.spline.classes.logits import logits_at_vertices
 from normscope.spline.cutting.complex import Floats
 from normscope.spline.cutting.ragged import Integers
+from normscope.spline.distances.checks import require_partition
 from normscope.spline.distances.plane_points import plane_points, segment_distances
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class DecisionBoundary:
 
         Raises:
             ValueError: points of another shape, or not finite.
+            TypeError: points that are no numbers.
         """
         at = plane_points(points)
         found = np.full(len(at), np.inf)
@@ -85,7 +87,9 @@ def decision_boundary(partition: Partition) -> DecisionBoundary:
 
     Raises:
         ValueError: the partition was stopped before its last fold, or the model puts out no vector of logits.
+        TypeError: it is no partition.
     """
+    require_partition(partition)
     if not partition.complete:
         raise ValueError("this partition was stopped before its last fold: outputs are not yet affine on its regions")
     logits = _logits(partition)

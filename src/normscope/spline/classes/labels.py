@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from normscope.spline.classes.logits import logits_at_vertices
+from normscope.spline.distances.checks import require_partition
 
 if TYPE_CHECKING:
     from normscope.spline.cutting.partition import Partition
@@ -75,7 +76,11 @@ def labelled(partition: Partition) -> Labelled | None:
 
     None where the model gives no logits (its output is no vector), and where the partition is not complete (outputs are
     not affine on its regions).
+
+    Raises:
+        TypeError: it is no partition.
     """
+    require_partition(partition)
     if len(partition.program.output_shape) > 1 or not partition.complete:
         return None
     logits = logits_at_vertices(partition)

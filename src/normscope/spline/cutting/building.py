@@ -15,6 +15,7 @@ from normscope.spline.cutting.folding import Folded, RegionLimit, fold_once, unf
 from normscope.spline.cutting.partition import Partition
 from normscope.spline.cutting.plane import Plane, read_extent, read_plane
 from normscope.spline.cutting.values import Values
+from normscope.spline.cutting.whole import whole_number
 from normscope.spline.reading.program import Fold, Program, read
 
 Progress = Callable[[float, float, str], None]
@@ -53,14 +54,13 @@ def partition(
     Raises:
         ValueError: a plane, a window or a limit that makes no sense, or a model that is not piecewise affine; says
             which and what to do.
-        TypeError: the model is no module.
+        TypeError: the model is no module, or ``max_regions`` no whole number.
 
     Source: evaluation at vertices as in Berzins, "Polyhedral complex extraction from ReLU networks using edge
     subdivision", ICML 2023; cutting all faces of a slice at once is normscope's own.
     """
     window = read_extent(extent)
-    if max_regions < 1:
-        raise ValueError(f"max_regions must be at least 1, got {max_regions}")
+    most = whole_number("max_regions", max_regions, 1)
     if isinstance(model, Program):
         if batch is not None:
             raise ValueError("batch: a program has its statistics already; give the batch to spline.read")
@@ -75,9 +75,9 @@ def partition(
             for done, fold in enumerate(program.folds):
                 tick = _ticker(progress, done, total, fold)
                 tick(0.0)
-                folded = fold_once(folded, columns_of(fold), values, max_regions, tick)
+                folded = fold_once(folded, columns_of(fold), values, most, tick)
     except RegionLimit:
-        note = _limit_note(folded, program.folds, max_regions)
+        note = _limit_note(folded, program.folds, most)
     except KeyboardInterrupt:
         if not keep_interrupted:
             raise

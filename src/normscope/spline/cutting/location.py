@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
+from torch import Tensor
 
 from normscope.spline.cutting.complex import Complex, Floats, following
 from normscope.spline.cutting.ragged import Integers, ranges, starts_of
@@ -21,7 +22,10 @@ def locate(complex_: Complex, centroids: Floats, sides: Integers, points: Any) -
     Raises:
         ValueError: the points are no (m, 2) numbers, or not finite.
     """
-    at = np.asarray(points, dtype=np.float64)
+    try:
+        at = np.asarray(points.detach() if isinstance(points, Tensor) else points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"points must be finite coordinates of shape (m, 2): {error}") from error
     if at.ndim != 2 or at.shape[1] != 2 or not np.isfinite(at).all():
         raise ValueError(f"points must be finite coordinates of shape (m, 2), got an array of shape {at.shape}")
     corners = complex_.xy[:4]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,17 @@ from torch import Tensor
 from normscope.spline.cutting.columns import Columns, columns_of
 from normscope.spline.cutting.complex import Complex, Floats
 from normscope.spline.cutting.plane import Extent, Plane
+from normscope.spline.cutting.polygons import Polygons
 from normscope.spline.cutting.ragged import Integers
+from normscope.spline.cutting.whole import whole_number
 from normscope.spline.reading.program import Fold, Program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from normscope.spline.classes.decision import DecisionBoundary
+    from normscope.spline.cutting.patterns import Patterns
     from normscope.spline.cutting.verification import Verification
 
 _PIECE = 2**22  # bytes of a layer for the points that the model is given at a time
@@ -108,6 +113,14 @@ class Partition:
             "active": whole.active, "vertices": np.diff(whole.starts),
         })  # fmt: skip
 
+    def active_through(self) -> Integers:
+        """Number of active units of folds 0 … k on each region, for every fold k that is done, (folds_done, R).
+
+        The last row is ``regions["active"]``. The model is evaluated at the centroids at each call.
+        """
+        with torch.no_grad():
+            return self._patterns().active(self.centroids).cumsum(axis=0)
+
     @property
     def area(self) -> Floats:
         """Areas of the regions in coordinates of the plane, (R,) float64."""
@@ -133,7 +146,7 @@ class Partition:
 
     def neighbours(self, region: int) -> Integers:
         """The regions that share an edge with one, ascending."""
-        self._require_region(region)
+        region = self._index(region)
         starts = self._complex.starts
         directed = self._complex.cycles[starts[region] : starts[region + 1]]
         others = self._sides.ravel()[directed ^ 1]
@@ -180,18 +193,35 @@ class Partition:
 
         return plot(self, ax, **options)
 
+    def plot_layers(self, axes: NDArray[Any] | None = None, **options: Any) -> NDArray[Any]:
+        """Draw a panel for every layer; see `normscope.spline.pictures.figures.plot_layers` for the options."""
+        from normscope.spline.pictures.figures import plot_layers
+
+        return plot_layers(self, axes, **options)
+
+    def animate(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write a GIF that adds layer after layer; see `normscope.spline.pictures.animation.animate` for the options.
+
+        It takes several partitions too, to be shown side by side.
+        """
+        from normscope.spline.pictures.animation import animate
+
+        animate(self, path, **options)
+
     def verify(self, regions: int | None = None, *, seed: int = 0) -> Verification:
         """Check the partition by means that it was not made with; see `Verification`.
 
         Args:
             regions: how many to check, drawn at random; None is all.
             seed: of the draw.
+
+        Raises:
+            ValueError: ``regions`` is no whole number of at least 1.
         """
-        from normscope.spline.cutting.patterns import Patterns
         from normscope.spline.cutting.verification import verify
 
-        patterns = Patterns(self.program, self.plane, self._columns[: self.folds_done], self.tolerances)
-        return verify(self, self._complex, self._sides, patterns, regions, seed)
+        some = None if regions is None else whole_number("regions", regions, 1)
+        return verify(self, self._complex, self._sides, self._patterns(), some, seed)
 
     def __repr__(self) -> str:
         state = "" if self.complete else f"; not complete: {self.note}"
@@ -222,6 +252,11 @@ class Partition:
     def _columns(self) -> list[Columns]:
         return [columns_of(fold) for fold in self.folds]
 
+    def _patterns(self) -> Patterns:
+        from normscope.spline.cutting.patterns import Patterns
+
+        return Patterns(self.program, self.plane, self._columns[: self.folds_done], self.tolerances)
+
     def _layers(self, fold: Integers) -> pd.Series:
         names = [known.layer for known in self.folds]
         known = list(dict.fromkeys(names))
@@ -229,7 +264,7 @@ class Partition:
         return pd.Series(pd.Categorical.from_codes(code, categories=pd.Index(known, dtype=object)))
 
     def _linearized(self, region: int) -> tuple[Floats, Floats, Floats]:
-        self._require_region(region)
+        region = self._index(region)
         at = self.centroids[region]
         point = self.plane.points(at[None])[0]
         jacobian = torch.autograd.functional.jacobian(lambda x: self.program.outputs(x[None])[0].reshape(-1), point)
@@ -238,29 +273,11 @@ class Partition:
             value = self.program.outputs(point[None]).reshape(-1).numpy()
         return at, value, jacobian.reshape(len(value), -1).numpy()
 
-    def _require_region(self, region: int) -> None:
-        if not 0 <= region < len(self):
-            raise IndexError(f"there is no region {region}: this partition has regions 0 to {len(self) - 1}")
-
-
-class Polygons(Sequence[Floats]):
-    """The polygons of all regions, each made when it is asked for."""
-
-    def __init__(self, complex_: Complex) -> None:
-        self._xy, self._starts, self._vertices = complex_.xy, complex_.starts, complex_.tails()
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    @overload
-    def __getitem__(self, region: int) -> Floats: ...
-    @overload
-    def __getitem__(self, region: slice) -> list[Floats]: ...
-    def __getitem__(self, region: int | slice) -> Floats | list[Floats]:
-        if isinstance(region, slice):
-            return [self[index] for index in range(len(self))[region]]
-        index = range(len(self))[region]
-        return self._xy[self._vertices[self._starts[index] : self._starts[index + 1]]]
-
-    def __iter__(self) -> Iterator[Floats]:
-        return iter(np.split(self._xy[self._vertices], self._starts[1:-1]))
+    def _index(self, region: int) -> int:
+        try:
+            found = operator.index(region)
+        except TypeError:
+            found = -1
+        if not 0 <= found < len(self):
+            raise IndexError(f"there is no region {region!r}: this partition has regions 0 to {len(self) - 1}")
+        return found

@@ -15,6 +15,7 @@ from normscope.spline.cutting.signs import TOLERANCE
 from normscope.spline.reading.program import Program, State
 
 _DOUBT = 64.0  # times the tolerance of the signs: zero along an edge whose ends were placed within it
+_PIECE = 2**22  # bytes of one layer of the points that are looked at together
 
 
 class Patterns:
@@ -45,11 +46,25 @@ class Patterns:
 
         It is the number of kinks below z, or which candidate is the largest of its window.
         """
-        state = self._start(xy)
-        for fold, columns in enumerate(self.columns):
-            if fold:
-                state = self._program.advance(state)
-            yield self._pattern(fold, columns, self._program.argument(state).numpy())
+        for fold, (columns, z) in enumerate(zip(self.columns, self._arguments(xy), strict=True)):
+            yield self._pattern(fold, columns, z)
+
+    def active(self, xy: Floats) -> Integers:
+        """How many units of each fold are active at points inside regions, (folds, m); of max pooling none.
+
+        A unit is active above an odd number of its kinks: above its only one, between its two.
+        """
+        found = np.zeros((len(self.columns), len(xy)), dtype=np.int64)
+        size = max(1, _PIECE // (8 * self.widest))
+        for low in range(0, len(xy), size):
+            rows = slice(low, low + size)
+            for fold, z in enumerate(self._arguments(xy[rows])):
+                kinks, tolerance = self._program.folds[fold].kinks, self.tolerances[fold]
+                odd = np.zeros(z.shape, dtype=np.bool_)
+                for kink in kinks:  # none of max pooling
+                    odd ^= z > kink + tolerance  # a unit at its kink all over a region differs from it by rounding
+                found[fold, rows] = odd.sum(axis=1)
+        return found
 
     def on_edge(
         self, xy: Floats, ends: Integers, fold: int, unit: Integers, left: Integers, right: Integers
@@ -85,6 +100,14 @@ class Patterns:
         filled = np.where(columns.windows >= 0, z[:, np.maximum(columns.windows, 0)], -np.inf)
         largest: NDArray[np.int64] = filled.argmax(axis=2)
         return largest
+
+    def _arguments(self, xy: Floats) -> Iterator[Floats]:
+        state = self._start(xy)
+        for fold in range(len(self.columns)):
+            if fold:
+                state = self._program.advance(state)
+            z: Floats = self._program.argument(state).numpy()
+            yield z
 
     def _argument(self, xy: Floats, fold: int) -> Floats:
         state = self._start(xy)

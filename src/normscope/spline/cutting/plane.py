@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ from torch import Tensor
 from normscope.spline.cutting.complex import Floats
 
 _PARALLEL = 1e-12  # sine of the angle between two directions that are told apart
+
+_LARGE = 1e100  # of coordinates and windows: beyond, areas overflow, and below its inverse they vanish
+_NARROW = 2.0**-40  # of the coordinates: points closer than 2⁻⁴⁶ are one, so in a narrower window nothing could be told
 
 Extent = tuple[float, float, float, float]
 
@@ -92,13 +95,17 @@ def read_plane(plane: Sequence[Any] | Plane | None, shape: tuple[int, ...] | Non
                 "give plane=(origin, u, v), or make one with plane_through"
             )
         plane = (torch.zeros(2), torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
-    if not isinstance(plane, Sequence) or len(plane) != 3:
-        raise ValueError("plane must be (origin, u, v), three arrays of the shape of one input, or None")
-    parts = [_floats(part, name) for name, part in zip(("origin", "u", "v"), plane, strict=True)]
+    if not isinstance(plane, Sequence) or isinstance(plane, str | bytes) or len(plane) != 3:
+        raise ValueError(
+            f"plane must be (origin, u, v), three arrays of the shape of one input, or None, got {_told(plane)}"
+        )
+    parts = [_floats(part, f"{name} of the plane") for name, part in zip(("origin", "u", "v"), plane, strict=True)]
     for name, part in zip(("origin", "u", "v"), parts, strict=True):
         wanted = shape if shape is not None else tuple(parts[0].shape)
         if tuple(part.shape) != wanted:
             raise ValueError(f"{name} of the plane has shape {tuple(part.shape)}, but one input has {wanted}")
+    if parts[0].numel() < 2:
+        raise ValueError(f"an input of shape {tuple(parts[0].shape)} has no plane: it takes at least two numbers")
     _require_span(parts[1], parts[2])
     return Plane(*parts)
 
@@ -107,11 +114,13 @@ def read_extent(extent: Sequence[float]) -> Extent:
     """The window (xmin, xmax, ymin, ymax), checked.
 
     Raises:
-        ValueError: not four finite numbers, or a window that is empty or reversed.
+        ValueError: not four finite numbers, or a window that is empty, reversed, too large, or narrower than float64
+            tells apart where it is.
     """
+    ordered = not isinstance(extent, str | bytes | Set | Mapping)
     try:
-        numbers = [float(number) for number in extent]
-    except (TypeError, ValueError):
+        numbers = [_number(number) for number in extent] if ordered else []
+    except (TypeError, ValueError, OverflowError):
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise ValueError(f"extent must be four finite numbers (xmin, xmax, ymin, ymax), got {extent!r}")
@@ -120,23 +129,63 @@ def read_extent(extent: Sequence[float]) -> Extent:
         if low >= high:
             kind = "empty" if low == high else "reversed"
             raise ValueError(f"the window is {kind}: {axis}min = {low:g} must be below {axis}max = {high:g}")
+    farthest, longest = max(map(abs, numbers)), max(xmax - xmin, ymax - ymin)
+    if not (farthest <= _LARGE and longest >= 1 / _LARGE):
+        raise ValueError(
+            f"extent: coordinates are at most {_LARGE:g}, and a window at least {1 / _LARGE:g}, got {extent!r}"
+        )
+    for axis, low, high in (("x", xmin, xmax), ("y", ymin, ymax)):
+        if high - low < _NARROW * (farthest + longest):
+            raise ValueError(
+                f"the window is {high - low:.1e} wide in {axis}, where coordinates are up to {farthest:g}: too narrow "
+                "for float64; take a larger one, or a plane whose origin is in it"
+            )
     return xmin, xmax, ymin, ymax
+
+
+def _number(given: Any) -> float:
+    if isinstance(given, str | bytes):
+        raise TypeError("text is no number")
+    return float(given.detach() if isinstance(given, Tensor) else given)
 
 
 def _floats(part: Any, name: str) -> Tensor:
     try:
-        found = torch.as_tensor(part).detach().to("cpu", torch.float64)
+        given = part.detach().to("cpu").to_dense() if isinstance(part, Tensor) else _array(part)
+        if given.is_complex():
+            raise TypeError("it is complex")
+        found = given.to(torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} is no array of numbers: {type(part).__name__}") from error
+        raise ValueError(f"{name} is no array of real numbers: {type(part).__name__}") from error
     if not found.isfinite().all():
         raise ValueError(f"{name} holds nan or infinity")
     return found
 
 
+def _array(part: Any) -> Tensor:
+    """What numpy or torch make of it: numpy knows byte orders and negative strides, torch lists of tensors."""
+    if not isinstance(part, np.ndarray):
+        return torch.as_tensor(part, dtype=torch.float64)  # of a list it would make float32
+    if part.dtype.kind not in "biuf":
+        raise TypeError(f"entries are {part.dtype}")
+    return torch.from_numpy(np.array(part, dtype=np.float64))
+
+
+def _told(plane: Any) -> str:
+    """What was given in place of a plane."""
+    if isinstance(plane, tuple) and len(plane) == 2 and isinstance(plane[0], tuple | Plane):
+        return "two: plane_through returns the plane and where the samples are in it; give the first of the two"
+    if isinstance(plane, Sequence) and not isinstance(plane, str | bytes):
+        return f"{len(plane)} of them"
+    shape = getattr(plane, "shape", None)
+    return type(plane).__name__ + (f" of shape {tuple(shape)}" if shape is not None else "")
+
+
 def _require_span(u: Tensor, v: Tensor) -> None:
     for name, direction in (("u", u), ("v", v)):
-        if not direction.norm():
+        if not direction.any():
             raise ValueError(f"{name} of the plane is zero: it takes two directions that are not parallel")
+    u, v = u / u.abs().max(), v / v.abs().max()  # squares of small numbers would vanish
     cosine = (u / u.norm() * (v / v.norm())).sum()
     if (v / v.norm() - cosine * u / u.norm()).norm() <= _PARALLEL:
         raise ValueError("u and v of the plane are parallel: it takes two directions that are not")

@@ -17,7 +17,8 @@ from normscope.spline.reading.program import Program, State
 
 _PIECE = 2**21  # bytes of one piece of arguments: larger ones leave the caches, and each is new memory
 _KEPT = 3 * 2**30  # bytes of arguments and states that are kept rather than computed again
-_SAMPLED = 64  # edges
+_SAMPLED = 64  # points of edges
+_BATCHES = (1, 2, 3, 4, 5)  # points that are looked at together
 
 
 class Values:
@@ -70,14 +71,25 @@ class Values:
     def noise(self, xy: Floats, ends: Integers, fold: int) -> Floats:
         """How far rounding takes z of each unit from being affine, (units,).
 
-        The largest |z(middle) − mean of z at the ends| of some of the edges; z is affine along every one.
+        The largest |z(between) − what z at the ends says| at points of some of the edges; z is affine along every one.
+        One point of an edge, the middle, or more where there are few edges. Where z is constant that is 0; but matrix
+        products round by how many rows there are and which row it is, so a few points are given in small batches too.
         """
         self._fold = fold
         some = ends[np.unique(np.linspace(0, len(ends) - 1, _SAMPLED).astype(np.int64))]
         start, end = xy[some].transpose(1, 0, 2)
-        z = _array(self._program.argument(self._fresh(np.concatenate([start, end, (start + end) / 2]))))
-        at_start, at_end, between = z.reshape(3, len(some), -1)
-        found: Floats = np.abs(between - (at_start + at_end) / 2).max(axis=0)
+        count = max(1, _SAMPLED // len(some))
+        share = np.arange(1, count + 1)[:, None, None] / (count + 1)
+        between = (1 - share) * start + share * end  # shape: (count, edges, 2)
+        sampled = np.concatenate([start, end, *between])
+        z = self._z_at(sampled)
+        at_start, at_end, *others = z.reshape(2 + count, len(some), -1)
+        found: Floats = np.abs(np.stack(others) - ((1 - share) * at_start + share * at_end)).max(axis=(0, 1))
+        low = 0
+        for rows in _BATCHES:
+            alone = slice(low, low + rows)
+            found = np.maximum(found, np.abs(self._z_at(sampled[alone]) - z[alone]).max(axis=0))
+            low += rows
         return found
 
     def at(self, vertices: Integers, units: Integers) -> Floats:
@@ -94,7 +106,7 @@ class Values:
                 found[some] = self._z[piece][vertices[some] - slices[piece].start, units[some]]
             else:
                 needed, where = np.unique(vertices[some], return_inverse=True)
-                z = _array(self._program.argument(self._fresh(self._xy[needed])))
+                z = self._z_at(self._xy[needed])
                 found[some] = z[where, units[some]]
         return found
 
@@ -119,6 +131,9 @@ class Values:
             new = slice(max(rows.start - old, 0), rows.stop - old)
             parts.append(_mean(before, mixed.parents[new], mixed.weights[new]))
         return self._to_fold(parts[0].cat(*parts[1:]))
+
+    def _z_at(self, xy: Floats) -> Floats:
+        return _array(self._program.argument(self._fresh(xy)))
 
     def _fresh(self, xy: Floats) -> State:
         return self._to_fold(self._program.start(self._plane.points(xy)))

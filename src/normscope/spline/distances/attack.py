@@ -37,8 +37,8 @@ class Classifier:
         with torch.no_grad():
             return self.logits(points).argmax(1)
 
-    def gaps(self, points: Tensor, own: Tensor, rivals: int | None = None) -> tuple[Tensor, Tensor]:
-        """z_k − z_own for all other classes k, or the highest ones, (m, k), and its gradients, (m, k, d)."""
+    def gaps(self, points: Tensor, own: Tensor, rivals: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """z_k − z_own for all other classes k, or the highest ones, (m, k), its gradients, (m, k, d), and k, (m, k)."""
         points = points.detach().clone().requires_grad_()
         with torch.enable_grad():
             logits = self.logits(points)
@@ -47,7 +47,7 @@ class Classifier:
             chosen = others.topk(count, 1).indices
             gap = logits.gather(1, chosen) - logits.gather(1, own[:, None])
         gradients = [part.movedim(0, 1) for part in pulled_back(gap, points)]
-        return gap.detach(), torch.cat(gradients, 1)
+        return gap.detach(), torch.cat(gradients, 1), chosen
 
 
 def closest_found(model: Classifier, points: Tensor, steps: int, starts: int, seed: int) -> Tensor:
@@ -105,7 +105,7 @@ def _across(model: Classifier, points: Tensor, own: Tensor, start: Tensor, steps
 
 def _step(model: Classifier, at: Tensor, own: Tensor) -> Tensor:
     """Beyond the closest of the boundaries as they are linearized here."""
-    gap, gradient = model.gaps(at, own, _RIVALS)
+    gap, gradient, _ = model.gaps(at, own, _RIVALS)
     norm = torch.linalg.vector_norm(gradient, dim=-1)
     distance = torch.where(norm > 0, -gap / norm, torch.inf)
     nearest = distance.argmin(1, keepdim=True)
@@ -151,7 +151,7 @@ def _refined(model: Classifier, points: Tensor, own: Tensor, found: Tensor, step
 
 def _projection(model: Classifier, points: Tensor, own: Tensor, boundary: Tensor) -> Tensor:
     """Of the points onto the boundary to the highest other class, linearized at ``boundary``."""
-    gap, gradient = (part[:, 0] for part in model.gaps(boundary, own, 1))
+    gap, gradient, _ = (part[:, 0] for part in model.gaps(boundary, own, 1))
     here = gap + ((points - boundary).flatten(1) * gradient).sum(1)
     square = gradient.square().sum(1)
     length = torch.where(square > 0, (-here).clamp(min=0.0) / square, 0.0)

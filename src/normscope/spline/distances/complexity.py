@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from normscope.spline.cutting.whole import whole_number
 from normscope.spline.distances.ball import TooManyRegions, crossing_units
-from normscope.spline.distances.counts import LocalComplexity, check_radius
+from normscope.spline.distances.checks import checked_radius, require_partition
+from normscope.spline.distances.counts import LocalComplexity
 from normscope.spline.distances.distance import boundary_distance
 from normscope.spline.distances.gaps import unit_count
 from normscope.spline.distances.jacobians import Mode
@@ -62,12 +64,13 @@ def local_complexity(
 
     Raises:
         ValueError: a radius that is not positive and finite, inputs of a wrong shape, an unknown layer or method,
-            units with "exact".
+            units with "exact", ``units`` or ``budget`` below 1.
+        TypeError: inputs that are no numbers, another number that is none.
         TooManyRegions: a ball meets more regions than ``budget``; the message says which point.
 
     Source: Balestriero, Baraniuk (arXiv 2209.14778), boundaries in ε-balls around data.
     """
-    check_radius(radius)
+    radius = checked_radius(radius)
     if method == "first_order":
         found = boundary_distance(model, inputs, batch=batch, layers=layers, units=units, seed=seed, mode=mode)
         return found.crossing(radius)
@@ -75,12 +78,13 @@ def local_complexity(
         raise ValueError(f"method is 'first_order' or 'exact', got {method!r}")
     if units is not None:
         raise ValueError("method 'exact' enumerates regions and needs every unit: leave units out")
+    budget = whole_number("budget", budget, 1)
     program, points = as_program(model, inputs, batch)
     folds = chosen_folds(program, layers)
     counts = np.zeros((len(points), len(folds)), dtype=np.int64)
     for row, center in enumerate(points.flatten(1).numpy()):
         try:
-            crossing = crossing_units(program, center, float(radius), folds, budget)
+            crossing = crossing_units(program, center, radius, folds, budget)
         except TooManyRegions:
             raise TooManyRegions(
                 f"more than {budget} regions within {radius:g} of point {row}: "
@@ -104,8 +108,10 @@ def disc_complexity(partition: Partition, centers: Any, radius: float) -> LocalC
     Raises:
         ValueError: a radius that is not positive and finite, centers of a wrong shape, a disc that leaves the window,
             or a partition that was stopped before its last fold.
+        TypeError: no partition, or no numbers.
     """
-    check_radius(radius)
+    radius = checked_radius(radius)
+    require_partition(partition)
     if not partition.complete:
         raise ValueError("this partition was stopped before its last fold: edges are missing to count")
     points = plane_points(centers)
@@ -141,7 +147,7 @@ def _exact(
     units = np.array([unit_count(program.folds[index]) for index in folds], dtype=np.int64)
     return LocalComplexity(
         method=method,
-        radius=float(radius),
+        radius=radius,
         folds=tuple(program.folds[index] for index in folds),
         counts=counts,
         at_least=counts,

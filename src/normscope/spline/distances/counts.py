@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +12,6 @@ from numpy.typing import NDArray
 from normscope.spline.reading.folds import Fold
 
 Method = Literal["first_order", "exact", "slice"]
-
-
-def check_radius(radius: float) -> None:
-    """Raise ValueError unless ``radius`` is positive and finite."""
-    if not (math.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius is a positive, finite distance in input space, got {radius}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class LocalComplexity:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The name of the layer of each fold."""
+        """The name of each fold."""
         return tuple(fold.layer for fold in self.folds)
 
     @property

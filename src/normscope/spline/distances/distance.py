@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normscope.loading import suggestion
-from normscope.spline.distances.counts import LocalComplexity, check_radius
+from normscope.spline.cutting.whole import whole_number
+from normscope.spline.distances.checks import checked_radius
+from normscope.spline.distances.counts import LocalComplexity
 from normscope.spline.distances.gaps import distances, unit_count
 from normscope.spline.distances.jacobians import Mode, row_gradients
 from normscope.spline.distances.points import as_program, chosen_folds, chosen_units
@@ -50,23 +52,25 @@ class BoundaryDistance:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The name of the layer of each fold; a layer that is called twice is there twice."""
+        """The name of each fold: of a layer that is called twice ``act`` and ``act:1``."""
         return tuple(fold.layer for fold in self.folds)
 
     def position(self, fold: int | str) -> int:
-        """The place in ``folds`` of a layer, its first call, by name; a place is returned as it is.
+        """The place in ``folds`` of a fold by its name; a place is returned as it is.
 
         Raises:
             ValueError: no such layer; the message names a close one.
             IndexError: no such place.
+            TypeError: neither a name nor a whole number.
         """
         if isinstance(fold, str):
             if fold not in self.layers:
                 raise ValueError(f"no layer {fold!r} among these folds{suggestion(fold, dict.fromkeys(self.layers))}")
             return self.layers.index(fold)
-        if not 0 <= fold < len(self.folds):
-            raise IndexError(f"there are folds 0 to {len(self.folds) - 1}, not {fold}")
-        return fold
+        place = whole_number("fold", fold)
+        if not 0 <= place < len(self.folds):
+            raise IndexError(f"there are folds 0 to {len(self.folds) - 1}, not {place}")
+        return place
 
     def earlier(self, fold: int | str) -> Array:
         """Radius of a ball around each point that no fold before this one crosses, (n,): zero where it is not known."""
@@ -91,7 +95,7 @@ class BoundaryDistance:
         Raises:
             ValueError: a radius that is not positive and finite.
         """
-        check_radius(radius)
+        radius = checked_radius(radius)
         n, f = self.nearest.shape
         counts, at_least = np.zeros((n, f), dtype=np.int64), np.zeros((n, f), dtype=np.int64)
         exact = np.zeros((n, f), dtype=np.bool_)
@@ -102,7 +106,7 @@ class BoundaryDistance:
             exact[:, place] = self.earlier(place) >= radius
         return LocalComplexity(
             method="first_order",
-            radius=float(radius),
+            radius=radius,
             folds=self.folds,
             counts=counts,
             at_least=at_least,

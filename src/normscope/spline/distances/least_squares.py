@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normscope.loading import kept_randomness, one_line
 from normscope.nn import DecomposedBatchNorm
 from normscope.nn.switches import Switches, make_switches
+from normscope.spline.distances.checks import real_numbers
 from normscope.spline.reading.twin import float64_twin
 
 _Normalizer = _BatchNorm | DecomposedBatchNorm
@@ -60,12 +61,17 @@ def least_squares_offsets(
         mean_squared_distance, minimum. NaN where there is no hyperplane: γ = 0 or w = 0.
 
     Raises:
-        ValueError: an unknown word for ``statistics``, a batch that the model does not take, or no such layers.
+        ValueError: an unknown word for ``statistics``, a batch that the model does not take, is empty or not finite, or
+            no such layers.
+        TypeError: a batch that is no array of numbers, or no module.
 
     Source: Balestriero, Baraniuk (arXiv 2209.14778), theorem 1; learned γ, β and running statistics: this library.
     """
     if statistics not in ("running", "batch"):
         raise ValueError(f"statistics is 'running' or 'batch', got {statistics!r}")
+    points = real_numbers("values of batch", batch)
+    if points.ndim < 2 or not len(points):
+        raise ValueError(f"batch has shape {tuple(points.shape)}: one or more samples, which come first, (n, ...)")
     twin = float64_twin(model)
     if statistics == "batch":
         for module in twin.modules():
@@ -73,10 +79,10 @@ def least_squares_offsets(
                 module.train()
     with _watched(twin) as calls, torch.no_grad(), kept_randomness():
         try:
-            twin(batch.detach().cpu().double())
+            twin(points)
         except Exception as error:  # whatever a model raises on a batch that it does not take
             reason = one_line(str(error)) or type(error).__name__
-            raise ValueError(f"the model does not take a batch of shape {tuple(batch.shape)}: {reason}") from error
+            raise ValueError(f"the model does not take a batch of shape {tuple(points.shape)}: {reason}") from error
     if not calls:
         raise ValueError("the model called no nn.Linear and no nn.Conv1d, 2d or 3d on this batch")
     seen: dict[str, int] = {}

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from normscope.spline.cutting.whole import whole_number
 from normscope.spline.distances.attack import Classifier, closest_found
 from normscope.spline.distances.distance import boundary_distance
 from normscope.spline.distances.jacobians import Mode
@@ -29,8 +30,9 @@ class MarginBounds:
         lower: (n,), a lower bound: no point that is closer has another class.
         upper: (n,), an upper bound: the distance of ``found``. Infinite where nothing was found.
         exact: (n,), whether ``lower`` is the margin itself: the boundary cuts the point's own region first.
-        found: (n, *input_shape), a point of another class; NaN where nothing was found.
-        others: (n,), its class; −1 where nothing was found.
+        found: (n, *input_shape), a point of another class; NaN where nothing was found. At a tie, where points of
+            another class are as close as one likes, the point itself.
+        others: (n,), its class (at a tie the one that it ties with); −1 where nothing was found.
         region: (n,), the distance of the point to the nearest fold.
         inside: (n,), the margin of the affine map of the point's region, continued: what linearization would say.
     """
@@ -95,14 +97,13 @@ def margin_bounds(
             ``starts`` below 1, or a model that cannot be read.
         TypeError: inputs that are no numbers.
     """
-    if steps < 1 or starts < 1:
-        raise ValueError(f"steps and starts are at least 1, got steps={steps}, starts={starts}")
+    steps, starts, seed = whole_number("steps", steps, 1), whole_number("starts", starts, 1), whole_number("seed", seed)
     program, points = as_program(model, inputs, batch)
     if len(program.output_shape) > 1:
         raise ValueError(f"the model puts out {program.output_shape} an input: a margin needs a vector of logits")
     classifier = Classifier(program)
     own = classifier.classes(points)
-    inside = _inside(classifier, points, own)
+    inside, closest = _inside(classifier, points, own)
     region = np.full(len(points), np.inf)  # a model that does not fold is affine everywhere
     if program.folds:
         region = boundary_distance(program, points, mode=mode).nearest[:, -1]
@@ -110,11 +111,14 @@ def margin_bounds(
     missing = found.flatten(1).isnan().any(1)
     upper = torch.linalg.vector_norm((found - points).flatten(1), dim=1).masked_fill(missing, torch.inf).numpy()
     others = classifier.classes(found.nan_to_num(0.0)).masked_fill(missing, -1)
+    tie = (inside == 0) & (region > 0)
+    found[tie], others[tie], upper[tie] = points[tie], closest[tie], 0.0
     return MarginBounds(
         classes=own.numpy(),
         lower=np.minimum(region, inside),
         upper=upper,
-        exact=inside <= region,
+        # on a fold the gradient is that of a side which may be no more than a limit
+        exact=(inside <= region) & (region > 0),
         found=found.numpy(),
         others=others.numpy(),
         region=region,
@@ -122,12 +126,17 @@ def margin_bounds(
     )
 
 
-def _inside(classifier: Classifier, points: Tensor, own: Tensor) -> Array:
-    """The margin of the affine map at each point; infinite where no other class comes closer in any direction."""
-    closest = []
+def _inside(classifier: Classifier, points: Tensor, own: Tensor) -> tuple[Array, Tensor]:
+    """The margin of the affine map at each point, and to which class.
+
+    Infinite where no other class comes closer in any direction.
+    """
+    margins, closest = [], []
     for part, classes in zip(points.split(64), own.split(64), strict=True):
-        gap, gradient = classifier.gaps(part, classes)
+        gap, gradient, others = classifier.gaps(part, classes)
         norm = torch.linalg.vector_norm(gradient, dim=-1)
-        closest.append(torch.where(norm > 0, -gap / norm, torch.inf).amin(1))
-    found: Array = torch.cat(closest).numpy()
-    return found
+        # of fewer points the logits are rounded in another way: a tie may have become less than none
+        distance, which = torch.where(norm > 0, (-gap).clamp(min=0.0).abs() / norm, torch.inf).min(1)
+        margins.append(distance)
+        closest.append(others.gather(1, which[:, None])[:, 0])
+    return torch.cat(margins).numpy(), torch.cat(closest)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from normscope.spline.distances.checks import real_numbers
+
 Array = NDArray[np.float64]
 
 
@@ -15,12 +17,11 @@ def plane_points(points: Any) -> Array:
 
     Raises:
         ValueError: another shape, or coordinates that are not finite.
+        TypeError: no numbers.
     """
-    array = np.asarray(points, dtype=np.float64)
+    array: Array = real_numbers("points", points).numpy()
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"points have shape {array.shape}: coordinates in the plane of the slice are (m, 2)")
-    if not np.isfinite(array).all():
-        raise ValueError("points hold nan or infinity")
     return array
 
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normscope.loading import suggestion
+from normscope.loading import LoadingError, describe, suggestion
+from normscope.spline.cutting.whole import whole_number
+from normscope.spline.distances.checks import real_numbers
 from normscope.spline.distances.gaps import unit_count
-from normscope.spline.reading.program import Program, read
+from normscope.spline.reading.program import Fold, Program, read
 
 
 def as_program(model: nn.Module | Program, inputs: Any, batch: Tensor | None) -> tuple[Program, Tensor]:
@@ -23,55 +24,60 @@ def as_program(model: nn.Module | Program, inputs: Any, batch: Tensor | None) ->
             a program, which has been read already; or the model cannot be read.
         TypeError: inputs are no numbers.
     """
-    points = _numbers(inputs)
+    points = real_numbers("inputs", inputs)
+    if points.ndim < 2:
+        raise ValueError(f"inputs have shape {tuple(points.shape)}: samples come first, (n, ...)")
     if isinstance(model, Program):
         if batch is not None:
             raise ValueError("batch: a program has its statistics already; give the batch to spline.read")
         program = model
     else:
-        program = read(model, tuple(points.shape[1:]), batch=batch)
+        program = _read(model, points, batch)
     if tuple(points.shape[1:]) != tuple(program.input_shape):
         expected = ", ".join(["n", *map(str, program.input_shape)])
         raise ValueError(f"inputs have shape {tuple(points.shape)}, this model takes ({expected})")
     return program, points
 
 
-def _numbers(inputs: Any) -> Tensor:
-    if not isinstance(inputs, Tensor):
-        array = np.asarray(inputs)
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"inputs are a {type(inputs).__name__} of {array.dtype}, no array of numbers")
-        inputs = torch.tensor(array)
-    if inputs.is_complex():
-        raise TypeError("inputs are complex: points of the input space are real")
-    points: Tensor = inputs.detach().to("cpu", torch.float64)
-    if points.ndim < 2:
-        raise ValueError(f"inputs have shape {tuple(points.shape)}: samples come first, (n, ...)")
-    wrong = (~torch.isfinite(points)).flatten(1).any(1).nonzero().flatten().tolist()
-    if wrong:
-        raise ValueError(f"inputs hold nan or infinity: first in sample {wrong[0]}, in {len(wrong)} of {len(points)}")
-    return points
+def _read(model: nn.Module, points: Tensor, batch: Tensor | None) -> Program:
+    try:
+        return read(model, tuple(points.shape[1:]), batch=batch)
+    except LoadingError as error:
+        if "cannot be run" not in str(error):
+            raise
+        raise LoadingError(f"inputs have shape {tuple(points.shape)}, and {error}") from error
 
 
 def chosen_folds(program: Program, layers: str | Sequence[str] | None) -> list[int]:
     """Indices of the folds whose layer matches one of the names or glob patterns; of all for None.
 
+    A layer that is called several times stands for all its calls (``act``), or by the name of a fold for one
+    (``act:1``).
+
     Raises:
         ValueError: a pattern matches none, or the model does not fold at all.
+        TypeError: no names.
     """
     names = [fold.layer for fold in program.folds]
     if not names:
         raise ValueError("this model does not fold: it has no ReLU, max pooling or other kink, and is affine")
     if layers is None:
         return list(range(len(names)))
+    if not isinstance(layers, Sequence) or not all(isinstance(pattern, str) for pattern in layers):
+        raise TypeError(f"layers are names or glob patterns, not {describe(layers)}")
     patterns = [layers] if isinstance(layers, str) else list(layers)
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) or name == pattern for name in names):
+        if not any(_matches(fold, pattern) for fold in program.folds):
             known = list(dict.fromkeys(names))
             raise ValueError(f"layers: no layer {pattern!r} folds in this model{suggestion(pattern, known)}")
     if not patterns:
         raise ValueError("layers: an empty list; None stands for all")
-    return [i for i, name in enumerate(names) if any(fnmatchcase(name, p) or name == p for p in patterns)]
+    return [i for i, fold in enumerate(program.folds) if any(_matches(fold, pattern) for pattern in patterns)]
+
+
+def _matches(fold: Fold, pattern: str) -> bool:
+    names = [fold.layer, *(fold.traced[:1] if fold.traced else ())]
+    return any(fnmatchcase(name, pattern) or name == pattern for name in names)
 
 
 def chosen_units(program: Program, folds: Sequence[int], units: int | None, seed: int) -> dict[int, Tensor]:
@@ -79,10 +85,10 @@ def chosen_units(program: Program, folds: Sequence[int], units: int | None, seed
 
     Raises:
         ValueError: ``units`` below 1.
+        TypeError: ``units`` or ``seed`` is no whole number.
     """
-    if units is not None and units < 1:
-        raise ValueError(f"units is the number looked at in a layer, at least 1, got {units}")
-    generator = torch.Generator().manual_seed(seed)
+    units = None if units is None else whole_number("units", units, 1)
+    generator = torch.Generator().manual_seed(whole_number("seed", seed))
     chosen = {}
     for index in folds:
         count = unit_count(program.folds[index])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from numpy.typing import ArrayLike
 
 from normscope.spline.cutting.partition import Partition
-from normscope.spline.pictures.figures import plot
 from normscope.spline.pictures.merging import merged_regions
+from normscope.spline.pictures.picture import Picture, count_of, legend_below, line_width, picture_of, plain
 from normscope.system import written_whole
 
 try:
@@ -19,6 +20,7 @@ except ImportError as error:
 
 _DPI = 110
 _LAST = 2.5  # so many times longer the last picture stays
+_NAME = 40  # characters of a title
 
 
 def animate(
@@ -28,7 +30,9 @@ def animate(
     names: Sequence[str] = (),
     points: ArrayLike | None = None,
     labels: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
     seconds: float = 1.2,
+    linewidth: float | None = None,
 ) -> None:
     """Write a GIF that adds one layer's folds after the other, several partitions side by side; whole, or not at all.
 
@@ -38,16 +42,16 @@ def animate(
         names: titles of the partitions.
         points: (m, 2), data in the coordinates of the plane.
         labels: (m,), their classes.
+        mean: (2,), the mean of the data, drawn as ×.
         seconds: how long each layer is shown; at the end all layers are shown in colours of their own, and longer.
+        linewidth: of folds, in points, in all frames; by default thinner the more there are in the fullest.
 
     Raises:
         ImportError: matplotlib or Pillow is not installed.
-        ValueError: no partition, not as many names as partitions, or ``seconds`` is not positive.
+        ValueError: no partition, not as many names as partitions, ``seconds`` that is not positive, or data as in
+            `normscope.spline.pictures.figures.plot`.
         OSError: the path cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     several = [partitions] if isinstance(partitions, Partition) else list(partitions)
     if not several:
         raise ValueError("nothing to animate: no partition")
@@ -55,29 +59,45 @@ def animate(
         raise ValueError(f"{len(names)} names for {len(several)} partitions")
     if not 0 < seconds < 1000:
         raise ValueError(f"seconds={seconds}: how long each layer is shown, positive")
+    shown: dict[str, Any] = {"points": points, "labels": labels, "mean": mean}
+    shown["linewidth"] = line_width(several) if linewidth is None else linewidth
     deepest = max(1, *(partition.folds_done for partition in several))
+    total = max(len(partition.folds) for partition in several)
     whole = all(partition.complete for partition in several)
     frames = []
     for step in range(deepest + 1):
-        figure = Figure(figsize=(3.6 * len(several), 4.0), dpi=_DPI, layout="constrained")
-        canvas = FigureCanvasAgg(figure)
-        axes = figure.subplots(1, len(several), squeeze=False)[0]
-        for k, (partition, axis) in enumerate(zip(several, axes, strict=True)):
+        pictures = []
+        for partition in several:
             last = min(step, partition.folds_done - 1)
-            single = last if step < deepest and last >= 0 else None
-            plot(partition, axis, layer=single, points=points, labels=labels, legend=False)
-            count = int(merged_regions(partition, last).max()) + 1 if last >= 0 else len(partition)
-            name = f"{names[k]}: " if names else ""
-            axis.set_title(f"{name}{count:,} region{'' if count == 1 else 's'}", fontsize="small")
-        total = max(len(partition.folds) for partition in several)
+            pictures.append(picture_of(partition, layer=last if step < deepest and last >= 0 else None, **shown))
         ending = "all layers" if whole else f"the first {deepest} of {total} layers"
-        told = ending if step == deepest else f"layer {step + 1} of {total}"
-        figure.suptitle(told, fontsize="medium")
-        canvas.draw()
-        width, height = canvas.get_width_height()
-        image = Image.frombytes("RGBA", (width, height), bytes(canvas.buffer_rgba())).convert("RGB")
-        frames.append(image)
+        told = "no layer folds" if not total else ending if step == deepest else f"layer {step + 1} of {total}"
+        frames.append(_frame(pictures, names, told))
     durations = [1000 * seconds] * deepest + [1000 * seconds * _LAST]
     with written_whole(path) as file:
         first, *rest = (frame.quantize(128, dither=Image.Dither.NONE) for frame in frames)
         first.save(file, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0, disposal=1)
+
+
+def _frame(pictures: Sequence[Picture], names: Sequence[str], told: str) -> Image.Image:
+    """The pictures side by side."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.size": 9}):
+        figure = Figure(figsize=(3.6 * len(pictures), 4.6), dpi=_DPI, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        axes = figure.subplots(1, len(pictures), squeeze=False)[0]
+        for k, (picture, axis) in enumerate(zip(pictures, axes, strict=True)):
+            picture.draw(axis)
+            count = int(merged_regions(picture.partition, picture.last).max()) + 1
+            name = f"{plain(names[k], _NAME)}\n" if names else ""
+            axis.set_title(f"{name}{count_of(count)}", fontsize="medium")
+            axis.label_outer()
+        legend_below(figure, pictures[0].data_handles())
+        figure.suptitle(told, fontsize="large")
+        figure.draw_without_rendering()  # a first time: the layout needs the sizes of its texts
+        canvas.draw()
+    width, height = canvas.get_width_height()
+    return Image.frombytes("RGBA", (width, height), bytes(canvas.buffer_rgba())).convert("RGB")

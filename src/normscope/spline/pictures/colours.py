@@ -20,7 +20,7 @@ _VIRIDIS: Final = (
 
 def layer_colours(count: int) -> list[str]:
     """One colour a layer, as #rrggbb: told apart where there are few, from dark to light where there are many."""
-    return list(_LAYERS[:count]) if count <= len(_LAYERS) else viridis(np.linspace(0, 0.85, count))
+    return list(_LAYERS[:count]) if count <= len(_LAYERS) else viridis(np.linspace(0, 0.75, count))
 
 
 def class_colours(count: int) -> list[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.spline.classes.labels import Labelled, labelled
-from normscope.spline.pictures.colours import class_colours, layer_colours, pale, viridis
+from normscope.spline.classes.labels import Labelled
 
 try:
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch, PathPatch
     from matplotlib.path import Path
 except ImportError as error:
@@ -25,44 +25,6 @@ if TYPE_CHECKING:
 _MANY = 5000  # edges or regions from which on they are drawn as pixels
 _SHADES = ("#1b1f24", "#ffffff", "#8a929a", "#d3d8dd", "#57606a")
 _MARKERS = "os^DvPX*<>"
-
-
-def values_of(
-    partition: Partition, by: Literal["active", "class", "depth"], layers: Sequence[str]
-) -> tuple[NDArray[np.int64], list[str], list[str]]:
-    """Of each region a number; of each number its colour, and its name for a legend.
-
-    Raises:
-        ValueError: classes of a model whose output is no vector.
-    """
-    if by == "active":
-        active = partition.regions["active"].to_numpy()
-        fewest, most = int(active.min()), int(active.max())
-        counts = np.arange(fewest, most + 1)
-        colours = [pale(colour, 0.15) for colour in viridis(np.linspace(1, 0.12, len(counts)))]
-        told = set(np.linspace(fewest, most, min(6, len(counts))).round().astype(int).tolist())
-        return active - fewest, colours, [f"{k} active" if k in told else "" for k in counts.tolist()]
-    if by == "depth":
-        return (
-            partition.regions["born"].to_numpy() + 1,
-            ["#ffffff", *(pale(colour) for colour in layer_colours(len(layers)))],
-            ["by none", *layers],
-        )
-    labels = labelled(partition)
-    if not partition.complete:
-        raise ValueError("by='class': the partition was stopped before its last layer, so that no region has one yet")
-    if labels is None:
-        shape = "×".join(map(str, partition.program.output_shape))
-        raise ValueError(
-            f"by='class': the model gives no logits; its output has shape {shape} instead of one number a class"
-        )
-    count = labels.count
-    return labels.classes, [pale(colour) for colour in class_colours(count)], [f"class {k}" for k in range(count)]
-
-
-def legend_of(names: Sequence[str], colours: Sequence[str]) -> list[Patch]:
-    """Handles of a legend, for what has a name."""
-    return [Patch(facecolor=colour, label=name) for name, colour in zip(names, colours, strict=False) if name]
 
 
 def fill(
@@ -108,14 +70,50 @@ def segments(axis: Axes, ends: NDArray[np.float64], colour: str, width: float, a
 
 
 def dots(axis: Axes, points: NDArray[np.float64], labels: NDArray[np.int64], colours: Sequence[str] | None) -> None:
-    """Data: a marker a class, in these colours or in shades of grey."""
-    size = 14 if len(points) <= 60 else 8 if len(points) <= 400 else 3
+    """Data: a marker a class, in these colours (white beyond them) or in shades of grey."""
+    size = 26 if len(points) <= 10 else 14 if len(points) <= 60 else 8 if len(points) <= 400 else 3
     for label in np.unique(labels).tolist():
         own = points[labels == label]
-        shade = _SHADES[label % len(_SHADES)] if colours is None else colours[label]
-        line = "#1b1f24" if colours is None else "#ffffff"
-        style: dict[str, Any] = {"marker": _MARKERS[label % len(_MARKERS)], "linewidths": 0.6, "zorder": 5}
+        marker, shade, line = _look(label, colours)
+        style: dict[str, Any] = {"marker": marker, "linewidths": 0.6, "zorder": 5}
         axis.scatter(own[:, 0], own[:, 1], s=size, facecolors=shade, edgecolors=line, **style)
+
+
+def dot_sample(label: int, colours: Sequence[str] | None, name: str) -> Line2D:
+    """A dot of a class, for a legend."""
+    marker, shade, line = _look(label, colours)
+    style: dict[str, Any] = {"marker": marker, "markersize": 5, "linestyle": "", "markeredgewidth": 0.6}
+    return Line2D([], [], markerfacecolor=shade, markeredgecolor=line, label=name, **style)
+
+
+def line_sample(colour: str, name: str, width: float = 2.0) -> Line2D:
+    """A line, for a legend."""
+    return Line2D([], [], color=colour, linewidth=width, label=name)
+
+
+def patch_sample(colour: str, name: str) -> Patch:
+    """What a region is filled with, for a legend."""
+    return Patch(facecolor=colour, edgecolor="#8a929a", linewidth=0.5, label=name)
+
+
+def cross(axis: Axes, point: NDArray[np.float64]) -> None:
+    """A black × with a white rim."""
+    for colour, width in (("#ffffff", 3.4), ("#000000", 1.5)):
+        axis.scatter(point[:1], point[1:], marker="x", s=45, c=colour, linewidths=width, zorder=6)
+
+
+def cross_sample(name: str) -> Line2D:
+    """The ×, for a legend."""
+    style: dict[str, Any] = {"marker": "x", "markersize": 6, "linestyle": "", "markeredgewidth": 1.5}
+    return Line2D([], [], color="#000000", label=name, **style)
+
+
+def _look(label: int, colours: Sequence[str] | None) -> tuple[str, str, str]:
+    """Marker, colour and rim of a class."""
+    marker = _MARKERS[label % len(_MARKERS)]
+    if colours is None:
+        return marker, _SHADES[label % len(_SHADES)], "#1b1f24"
+    return (marker, colours[label], "#ffffff") if label < len(colours) else (marker, "#ffffff", "#1b1f24")
 
 
 def _patch(axis: Axes, polygons: Sequence[NDArray[np.float64]], colour: str) -> None:

@@ -40,6 +40,21 @@ def merged_regions(partition: Partition, fold: int) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
+def born_through(partition: Partition, fold: int) -> NDArray[np.int64]:
+    """Of each region, the last of folds 0 … ``fold`` that cut the region by these folds that holds it; −1: none.
+
+    It is the last one on its border: the fold that cut a region last has an edge there, which no later one took away.
+    """
+    edges = partition.edges
+    merged, made = merged_regions(partition, fold), edges["fold"].to_numpy()
+    found: NDArray[np.int64] = np.full(merged.max() + 1, -1)
+    for side in ("left", "right"):
+        region = edges[side].to_numpy()
+        counts = (region >= 0) & (made <= fold)
+        np.maximum.at(found, merged[region[counts]], made[counts])
+    return found[merged]
+
+
 def apart(partition: Partition, merged: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Of each region a number below ``count``: the same within a merged region, and different at its neighbours.
 

@@ -23,14 +23,17 @@ class Fold:
     """One application of a non-linearity. Its argument z is affine where nothing before it folds.
 
     Attributes:
-        layer: the name of the module that applies it; of a functional call, of the innermost module that makes it.
-            The model itself is told by the name of its class.
+        layer: what it is called, no two alike: by the module without submodules that applies it (``act``, and
+            ``act:1`` when it is called again); of any other call by the module around it and the function, as
+            `normscope.trace` names what it captures with "ops": ``block.relu``, the next one there ``block.relu:1``.
         kind: "relu", "leaky_relu", "prelu", "abs", "hardtanh", "relu6", "clamp", "threshold", "softshrink",
             "hardsigmoid"; "maximum", "minimum" (of two: z is their difference); "max_pool" (of a window).
         shape: of the argument of one sample.
         kinks: the values of z at which every unit folds; none for "max_pool".
         windows: "max_pool" alone: shape (outputs, candidates), flat indices into z, −1 for padding. It folds where the
             index of the largest candidate changes.
+        traced: ``layer`` and ``call`` of what it puts out in the table of such a trace; None for a single number, which
+            has no row there.
     """
 
     layer: str
@@ -38,6 +41,7 @@ class Fold:
     shape: tuple[int, ...]
     kinks: tuple[float, ...]
     windows: NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+    traced: tuple[str, int] | None = None
 
     @property
     def units(self) -> int:
@@ -218,7 +222,7 @@ def evaluated_rrelu(step: Step) -> Step:
         return step  # of random slopes: no rule knows it
     slope = (float(_value(step, 2, "lower", 1 / 8)) + float(_value(step, 3, "upper", 1 / 3))) / 2
     operator = torch.ops.aten.leaky_relu.default
-    return Step("leaky_relu", operator, (step.args[0], slope), {}, step.outputs[:1], step.layer)
+    return Step("leaky_relu", operator, (step.args[0], slope), {}, step.outputs[:1], step.layer, step.place)
 
 
 def argument_step(step: Step, bend: Bend, number: int) -> Step | None:

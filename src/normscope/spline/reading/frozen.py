@@ -12,8 +12,32 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from normscope.loading import LoadingError
 from normscope.nn import DecomposedBatchNorm
+from normscope.spline.reading.refusal import NotPiecewiseAffineError
 
 Statistics = dict[str, Tensor]
+
+
+def require_statistics(model: nn.Module, label: Callable[[str], str]) -> None:
+    """Let a model, in eval mode, raise when it calls a batch normalization without running statistics.
+
+    Args:
+        model: it is changed.
+        label: a layer as messages tell it.
+    """
+
+    def refuse(name: str) -> None:
+        raise NotPiecewiseAffineError(
+            f"{label(name)} has no running statistics, and in eval mode too normalizes by those of the batch that it "
+            f"is given: give a batch to take them from (batch=)"
+        )
+
+    for name, layer in _batch_norms(model).items():
+        if any(getattr(layer, statistic, None) is None for statistic in _used(layer)):
+            layer.register_forward_pre_hook(lambda _layer, _inputs, name=name: refuse(name))
+
+
+def _batch_norms(model: nn.Module) -> dict[str, nn.Module]:
+    return {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm | DecomposedBatchNorm)}
 
 
 def freeze_statistics(model: nn.Module, run: Callable[[], Any], label: Callable[[str], str]) -> None:
@@ -30,7 +54,7 @@ def freeze_statistics(model: nn.Module, run: Callable[[], Any], label: Callable[
     Raises:
         LoadingError: a layer has one value per channel.
     """
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm | DecomposedBatchNorm)}
+    layers = _batch_norms(model)
     found: defaultdict[str, list[Statistics]] = defaultdict(list)
 
     def measure(name: str, layer: nn.Module, given: Tensor) -> None:
@@ -71,6 +95,9 @@ def _statistics(given: Tensor) -> Statistics:
 
 
 def _set(layer: nn.Module, statistics: Statistics) -> None:
-    used = layer.switches.statistics if isinstance(layer, DecomposedBatchNorm) else ("running_mean", "running_var")
-    for name in used:
+    for name in _used(layer):
         layer._buffers[name] = statistics[name]
+
+
+def _used(layer: nn.Module) -> tuple[str, ...]:
+    return layer.switches.statistics if isinstance(layer, DecomposedBatchNorm) else ("running_mean", "running_var")

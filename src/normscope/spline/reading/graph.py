@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 
 from normscope.spline.reading.affine import RESHAPING, SHAPE_ONLY, why_not_affine
 from normscope.spline.reading.folds import Fold, JumpsError, argument_step, bend_of, evaluated_rrelu
+from normscope.spline.reading.naming import Place, words_of
 from normscope.spline.reading.recording import Call, Recording, Ref
 from normscope.spline.reading.refusal import NotPiecewiseAffineError
 from normscope.spline.reading.sizes import Axis, DifferError, Shape, sample_axis, unified
@@ -53,14 +54,13 @@ class Graph:
     padding: Mapping[int, Tensor] = field(default_factory=dict)
 
 
-def build(one: Recording, two: Recording, label: Label, name: Callable[[str], str]) -> Graph:
+def build(one: Recording, two: Recording, label: Label) -> Graph:
     """The graph of the computation that both recordings, of different numbers of samples, are.
 
     Args:
         one: a recording.
         two: another, with another input and number of samples.
         label: a layer as messages tell it.
-        name: a layer as folds tell it.
 
     Raises:
         NotPiecewiseAffineError: an operation is not piecewise affine, or the recordings are of different computations.
@@ -79,7 +79,7 @@ def build(one: Recording, two: Recording, label: Label, name: Callable[[str], st
     _require_no_chance([step for step in steps if kinds[step.outputs[0]] != _Kind.INPUT], label)
     steps = [step for step in steps if kinds[step.outputs[0]]]
     steps = [_with_constants(step, one, two, kinds, label) for step in steps]
-    return _cut_at_folds(steps, shapes, kinds, live, one.output, label, name)
+    return _cut_at_folds(steps, shapes, kinds, live, one.output, label)
 
 
 def _merged(a: Call, b: Call, samples: tuple[int, int], label: Label) -> Step:
@@ -89,7 +89,7 @@ def _merged(a: Call, b: Call, samples: tuple[int, int], label: Label) -> Step:
         args, kwargs = unified((a.args, a.kwargs), (b.args, b.kwargs), samples)
     except DifferError:
         raise _control_flow(label(a.layer)) from None
-    return Step(a.function._schema.name.partition("::")[2], a.function, args, kwargs, a.outputs, a.layer)
+    return Step(a.function._schema.name.partition("::")[2], a.function, args, kwargs, a.outputs, a.layer, a.place)
 
 
 def _control_flow(layer: str) -> NotPiecewiseAffineError:
@@ -157,6 +157,11 @@ def _with_constants(step: Step, one: Recording, two: Recording, kinds: list[_Kin
         if not isinstance(argument, Ref) or kinds[argument.index]:
             return argument
         constant, again = one.constants[argument.index], two.constants[argument.index]
+        if constant.layout != torch.strided or constant.is_complex() or constant.is_quantized:
+            kind = "complex" if constant.is_complex() else "sparse or quantized"
+            raise NotPiecewiseAffineError(
+                f"{label(step.layer)} computes with {kind} numbers ({step.name}): say it with dense, real tensors"
+            )
         if constant.shape != again.shape or not torch.equal(constant.nan_to_num(), again.nan_to_num()):
             raise NotPiecewiseAffineError(
                 f"{label(step.layer)} uses numbers that are others in every pass: they are random, change, or are "
@@ -175,7 +180,6 @@ def _cut_at_folds(
     live: set[int],
     output: int,
     label: Label,
-    name: Callable[[str], str],
 ) -> Graph:
     def depends(argument: Any) -> bool:
         return any(kinds[index] == _Kind.INPUT for index in refs_in(argument))
@@ -183,13 +187,15 @@ def _cut_at_folds(
     stretches: list[list[Step]] = [[]]
     folds: list[Fold] = []
     arguments: list[int] = []
+    places: list[Place] = []
     for step in steps:
         if kinds[step.outputs[0]] == _Kind.INPUT:
             try:
                 bend = bend_of(step, shapes, depends)
             except JumpsError as jump:
                 raise NotPiecewiseAffineError(f"{label(step.layer)} {jump}") from None
-            reason = None if bend is not None else why_not_affine(step.name, step.args, step.kwargs, depends)
+            called = step.place.operation if step.place else ""
+            reason = None if bend is not None else why_not_affine(step.name, step.args, step.kwargs, depends, called)
             if bend is not None and not live.isdisjoint(step.outputs[1:]):
                 reason = f"uses the places of maxima ({step.name}), not their values alone"
             if reason:
@@ -206,12 +212,17 @@ def _cut_at_folds(
                 axis = sample_axis(shapes[z])
                 if axis is None:
                     raise NotPiecewiseAffineError(f"{label(step.layer)} mixes the samples of a batch")
-                folds.append(Fold(name(step.layer), bend.kind, axis.sample_shape(shapes[z]), bend.kinks, bend.windows))
+                folds.append(Fold("", bend.kind, axis.sample_shape(shapes[z]), bend.kinks, bend.windows))
+                places.append(step.place or Place(step.name))
                 arguments.append(z)
                 stretches.append([])
         stretches[-1].append(step)
     axes = {number: sample_axis(shape) for number, shape in enumerate(shapes)}
-    return Graph(tuple(map(tuple, stretches)), tuple(folds), tuple(arguments), axes, tuple(shapes), output)
+    named = tuple(
+        replace(fold, layer=word, traced=(place.layer, place.call) if place.counted else None)
+        for fold, place, word in zip(folds, places, words_of(places), strict=True)
+    )
+    return Graph(tuple(map(tuple, stretches)), named, tuple(arguments), axes, tuple(shapes), output)
 
 
 def without_padding(graph: Graph, arguments: Sequence[Tensor]) -> Graph:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from normscope.loading import LoadingError, describe
 from normscope.spline.reading.capture import Subject, require_one_input
-from normscope.spline.reading.frozen import freeze_statistics
+from normscope.spline.reading.frozen import freeze_statistics, require_statistics
 from normscope.spline.reading.graph import Graph, build
 from normscope.spline.reading.twin import float64_twin
 
@@ -35,6 +35,8 @@ def subject_of(model: nn.Module, sample: Tensor | Sequence[int], batch: Tensor |
             raise LoadingError(f"batch must be a tensor of shape (n, {_listed(shape)}), not {describe(batch)}")
         points = batch.detach().to("cpu", torch.float64)
         freeze_statistics(twin, lambda: subject.outputs(points), subject.label)
+    else:
+        require_statistics(twin, subject.label)
     return subject
 
 
@@ -46,7 +48,7 @@ def graph_of(subject: Subject) -> Graph:
         NotPiecewiseAffineError: it is not piecewise affine; the message names the layer and the operation.
     """
     one, two = (subject.recorded(samples) for samples in _SAMPLES)
-    graph = build(one, two, subject.label, subject.name)
+    graph = build(one, two, subject.label)
     axis = graph.axes[graph.output]
     if axis is None or axis.dim or axis.per > 1:
         shape = two.shapes[two.output]

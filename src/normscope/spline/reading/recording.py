@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from normscope.spline.reading.affine import spoken
+from normscope.spline.reading.affine import NOT_AFFINE, spoken
+from normscope.spline.reading.naming import Names, Place
 from normscope.spline.reading.refusal import NotPiecewiseAffineError
 
 
@@ -26,13 +26,14 @@ class Ref:
 
 @dataclass(frozen=True)
 class Call:
-    """One operation: its arguments with a `Ref` for every tensor, the numbers of what it put out, and who called."""
+    """One operation: its arguments with a `Ref` for every tensor, the numbers of what it put out, who called, where."""
 
     function: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     outputs: tuple[int, ...]
     layer: str
+    place: Place
 
 
 @dataclass
@@ -83,18 +84,20 @@ class Recorder(Widening):
 
     Args:
         batch: the input.
-        path: names of the modules that are running, outermost first, as they come and go.
+        names: what runs, followed through the model.
         label: a layer as messages tell it.
         pure: in-place operations on what is recorded were replaced before they come here.
     """
 
-    def __init__(self, batch: Tensor, path: list[str], label: Callable[[str], str], pure: bool) -> None:
+    def __init__(self, batch: Tensor, names: Names, label: Callable[[str], str], pure: bool) -> None:
         super().__init__()
         self.recording = Recording(batch.shape[0])
         self.refusal: NotPiecewiseAffineError | None = None  # also where the model's own code catches it
-        self._path, self._label, self._pure = path, label, pure
+        self._names, self._label, self._pure = names, label, pure
         self._numbers: Any = WeakTensorKeyDictionary()
         self._own: set[int] = set()  # numbers of the model's parameters, buffers and other tensors that it holds
+        self._chance: set[int] = set()  # numbers of what was drawn, or computed from that
+        self.integers: NotPiecewiseAffineError | None = None  # why it may fail: whole numbers made of the input
         self.recording.computed.add(self._number(batch))
 
     def number_of(self, tensor: Tensor) -> int:
@@ -122,14 +125,29 @@ class Recorder(Widening):
         named_args, named_kwargs = tree_map(self._named, (args, dict(kwargs)))
         refs = {leaf.index for leaf in tree_iter((named_args, named_kwargs)) if isinstance(leaf, Ref)}
         computed = bool(refs & self.recording.computed)
+        chance = torch.Tag.nondeterministic_seeded in func.tags or bool(refs & self._chance)
+        if computed and _name(func) == "embedding":
+            self._refuse("looks its input up in a table (embedding): it has no input space to divide")
         outputs = func(*args, **kwargs)
         found = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         if not all(isinstance(value, Tensor) for value in found):
             if computed:
                 self._refuse(_reason(func, any(isinstance(value, Tensor) for value in found)))
+            if chance:
+                self._refuse("draws random numbers in eval mode too, and reads one (control flow)")
             return outputs
+        if computed and any(value.is_complex() for value in found):
+            self._refuse(f"computes with complex numbers ({_name(func)}): say it with their real and imaginary parts")
+        if not refs and found[0].dtype == torch.float64 and _takes_dtype(func):
+            named_kwargs["dtype"] = torch.float64  # else it would be the caller's default, another time
         numbers = tuple(self._put_out(value, computed) for value in found)
-        self.recording.calls.append(Call(func, named_args, named_kwargs, numbers, self._path[-1]))
+        if chance:
+            self._chance.update(numbers)
+        if computed and self.integers is None and not found[0].is_floating_point() and _name(func) == "to_copy":
+            kind = str(found[0].dtype).removeprefix("torch.")
+            self.integers = self._refusal(f"turns values that depend on the input into {kind}{NOT_AFFINE}")
+        layer, place = self._names.path[-1], self._names.here(_name(func))
+        self.recording.calls.append(Call(func, named_args, named_kwargs, numbers, layer, place))
         return outputs
 
     def _named(self, value: Any) -> Any:
@@ -153,15 +171,23 @@ class Recorder(Widening):
             if number == 0:
                 continue  # the last thing that a pass does is to write into the input what it would have become
             if number not in self._own:
-                self._refuse(f"writes in place ({_name(func)}) where that cannot be followed")
+                called = self._names.here(_name(func)).operation or _name(func)
+                why = f", which writes in place ({_name(func)}) where that cannot be followed"
+                self._refuse(f"applies {called}{NOT_AFFINE if called in _CURVED else why}")
             # a buffer of the model's own, a counter say: what was read is what it was then
             self.recording.constants[number] = tensor.clone()
             del self._numbers[tensor]
 
     def _refuse(self, what: str) -> None:
-        self.refusal = NotPiecewiseAffineError(f"{self._label(self._path[-1])} {what}")
+        self.refusal = self._refusal(what)
         raise self.refusal
 
+    def _refusal(self, what: str) -> NotPiecewiseAffineError:
+        return NotPiecewiseAffineError(f"{self._label(self._names.path[-1])} {what}")
+
+
+# functions that write in place inside torch, and that no other way of writing makes piecewise affine
+_CURVED = frozenset({"rms_norm", "lstm", "lstm_cell", "gru", "gru_cell", "rnn_tanh", "rnn_tanh_cell"})
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -176,8 +202,12 @@ def _name(func: Any) -> str:
 
 def _reason(func: Any, computes: bool) -> str:
     if computes:
-        return f"applies {_name(func)}, which is not piecewise affine"
+        return f"applies {_name(func)}{NOT_AFFINE}"
     return "reads a number that depends on the input, so that what it does next may depend on it (control flow)"
+
+
+def _takes_dtype(func: Any) -> bool:
+    return any(argument.name == "dtype" for argument in func._schema.arguments)
 
 
 def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
@@ -188,21 +218,3 @@ def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[T
             value = args[position] if position < len(args) else kwargs.get(argument.name)
             found += [leaf for leaf in tree_iter(value) if isinstance(leaf, Tensor)]
     return found
-
-
-@contextmanager
-def calling_modules(model: nn.Module) -> Iterator[list[str]]:
-    """The names of the modules that are running, outermost first, as a list that follows them."""
-    path = [""]
-    with ExitStack() as stack:
-        for name, module in model.named_modules():
-
-            def enter(_module: nn.Module, _inputs: Any, name: str = name) -> None:
-                path.append(name)
-
-            def leave(_module: nn.Module, _inputs: Any, _outputs: Any) -> None:
-                path.pop()
-
-            stack.callback(module.register_forward_pre_hook(enter, prepend=True).remove)
-            stack.callback(module.register_forward_hook(leave, always_call=True).remove)
-        yield path

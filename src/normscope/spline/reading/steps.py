@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_iter
 
+from normscope.spline.reading.naming import Place
 from normscope.spline.reading.recording import Ref
 from normscope.spline.reading.sizes import Size
 
@@ -28,6 +29,7 @@ class Step:
         kwargs: its keyword arguments.
         outputs: the numbers of the values that it puts out.
         layer: the name of the module that calls it.
+        place: where it is in a pass; None for what reading puts in.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Step:
     kwargs: dict[str, Any]
     outputs: tuple[int, ...]
     layer: str
+    place: Place | None = None
 
     def refs(self) -> Iterator[int]:
         """The numbers of the values that it reads."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from normscope.loading import LoadingError, describe, origin
+from normscope.spline.reading.refusal import NotPiecewiseAffineError, layer_label
 
 
 def float64_twin(model: nn.Module) -> nn.Module:
@@ -17,6 +18,7 @@ def float64_twin(model: nn.Module) -> nn.Module:
 
     Raises:
         TypeError: the model is no module, or one of TorchScript.
+        NotPiecewiseAffineError: a layer is quantized.
         LoadingError: it holds something that cannot be copied, or has parameters without a shape or without values.
     """
     if not isinstance(model, nn.Module):
@@ -25,6 +27,7 @@ def float64_twin(model: nn.Module) -> nn.Module:
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise TypeError("a model compiled by TorchScript cannot be read: pass the module that it was compiled from")
     _require_values(model)
+    _require_unquantized(model)
     try:
         twin = copy.deepcopy(model, _computed_attributes(model)).cpu().double()
     except Exception as error:  # anything that a model holds is asked to copy itself
@@ -53,6 +56,22 @@ def _require_values(model: nn.Module) -> None:
             raise LoadingError(f"{name} has no shape yet: run the model on a batch once")
         if tensor.is_meta:
             raise LoadingError(f"{name} is on the meta device and has no values: load them first")
+
+
+def _require_unquantized(model: nn.Module) -> None:
+    for name, module in model.named_modules():
+        if type(module).__module__.startswith(_QUANTIZED):
+            raise NotPiecewiseAffineError(
+                f"{layer_label(name, type(module).__name__)} is quantized, or on the way to it: it rounds, and so "
+                f"jumps; pass the model from before"
+            )
+
+
+# the stubs of a model that is to be quantized do nothing
+_QUANTIZED = (
+    "torch.ao.nn.quantized", "torch.ao.nn.qat", "torch.ao.nn.intrinsic", "torch.ao.quantization.observer",
+    "torch.ao.quantization.fake_quantize",
+)  # fmt: skip
 
 
 def _computed_attributes(model: nn.Module) -> dict[int, Any]:

@@ -11,9 +11,9 @@ from scipy.special import erf
 from normscope.theory.activations.kernel import (
     Activation,
     Array,
+    angle_from_distance,
     checked_covariance,
     checked_distance,
-    one_minus_cosine,
 )
 
 
@@ -131,7 +131,7 @@ class Step(Activation):
     def distance_kernel(self, v1: ArrayLike, v2: ArrayLike, d: ArrayLike) -> Array:
         """θ/π, the probability of different signs. Where one variance is 0: 1/2; where both are: 0."""
         v1, v2, d = checked_distance(v1, v2, d)
-        theta = 2 * np.arcsin(np.sqrt(one_minus_cosine(v1, v2, d) / 2))
+        theta = angle_from_distance(v1, v2, d)
         return np.where(v1 * v2 > 0, theta / np.pi, np.where(v1 + v2 > 0, 0.5, 0.0))
 
     def second_moment(self, v: ArrayLike) -> Array:

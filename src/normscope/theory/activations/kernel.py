@@ -110,6 +110,11 @@ def one_minus_cosine(v1: Array, v2: Array, d: Array) -> Array:
     return np.clip(_quotient(apart, 2 * norms), 0.0, 2.0)
 
 
+def angle_from_distance(v1: Array, v2: Array, d: Array) -> Array:
+    """Θ = arccos r in [0, π], as 2 arcsin √((1 − r) / 2): without cancellation for close points."""
+    return np.asarray(2 * np.arcsin(np.sqrt(one_minus_cosine(v1, v2, d) / 2)))
+
+
 def norm_difference(v1: Array, v2: Array) -> Array:
     """√v1 − √v2 = (v1 − v2) / (√v1 + √v2): no cancellation beyond that of v1 − v2."""
     return _quotient(v1 - v2, np.sqrt(v1) + np.sqrt(v2))

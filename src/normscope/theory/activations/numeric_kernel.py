@@ -13,10 +13,10 @@ from normscope.theory.activations.gaussian_pair import LEVELS, expectation, expe
 from normscope.theory.activations.kernel import (
     Activation,
     Array,
+    angle_from_distance,
     checked_covariance,
     checked_distance,
     cosine,
-    one_minus_cosine,
 )
 
 Function = Callable[[Array], object]
@@ -84,7 +84,7 @@ class NumericActivation(Activation):
             ValueError: as `distance_kernel`; or φ is not finite, or grows so fast that the expectation does not exist.
         """
         v1, v2, d = checked_distance(v1, v2, d)
-        theta = 2 * np.arcsin(np.sqrt(one_minus_cosine(v1, v2, d) / 2))
+        theta = angle_from_distance(v1, v2, d)
         usual = np.sqrt(np.maximum(v1, v2))
         noise = _EPS * np.maximum(np.abs(self(usual)), np.abs(self(-usual)))
         return expectation(lambda x, y: np.square(self(x) - self(y)), v1, v2, theta, noise=noise, levels=self.levels)

@@ -11,10 +11,10 @@ from scipy.special import spherical_jn
 from normscope.theory.activations.kernel import (
     Activation,
     Array,
+    angle_from_distance,
     checked_covariance,
     checked_distance,
     cosine,
-    one_minus_cosine,
 )
 
 
@@ -80,7 +80,7 @@ class PiecewiseLinear(Activation):
         """
         v1, v2, d = checked_distance(v1, v2, d)
         near = np.minimum(d, np.maximum(2 * (v1 + v2) - d, 0.0))
-        acute = 2 * np.arcsin(np.sqrt(one_minus_cosine(v1, v2, near) / 2))
+        acute = angle_from_distance(v1, v2, near)
         even = near - (4 / np.pi) * np.sqrt(v1 * v2) * _wedge(acute)
         return np.asarray(self.odd**2 * d + self.even**2 * even)
 

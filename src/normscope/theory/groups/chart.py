@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from normscope.theory.groups.groups import Array, GroupGram, gram_of_means, recentered_means
 from normscope.theory.groups.linearization import Linearized
+
+
+@lru_cache(maxsize=64)
+def _pairs(m: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(m, 1)
 
 
 class Chart:
@@ -23,7 +30,7 @@ class Chart:
         m = sizes.size
         self.normed = [] if recenter else list(range(m))
         self.loose = [g for g in range(m) if sizes[g] > 1 and g not in tight]
-        self.first, self.second = np.triu_indices(m, 1)
+        self.first, self.second = _pairs(m)
 
     def __len__(self) -> int:
         return len(self.normed) + len(self.loose) + self.first.size
@@ -51,8 +58,5 @@ class Chart:
     def jacobian(self, derivative: Linearized) -> Array:
         """(…, p, p): the derivative of the layer in these coordinates."""
         basis = self.unpack(np.eye(len(self)))  # the coordinates are linear in the Gram matrix
-        lead = derivative.mixture.weights.shape[:-1]
-        variances = np.broadcast_to(basis.variances, (*lead, *basis.variances.shape))
-        distances = np.broadcast_to(basis.distances, (*lead, *basis.distances.shape))
-        changed = GroupGram(self.sizes, *derivative.shared(variances, distances))
+        changed = GroupGram(self.sizes, *derivative.shared(basis.variances, basis.distances))
         return np.swapaxes(self.pack(changed), -1, -2)

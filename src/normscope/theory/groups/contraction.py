@@ -3,10 +3,13 @@
 Let z be the recentered pre-activations of n points, T their total variance E Σ z_i². The mean over the batch is the
 constant (for each feature) that the sum of squares is least about, so that behind φ the recentered total is
 
-    E Σ (φ(z_i) − mean)² ≤ E Σ (φ(z_i) − φ(0))² ≤ ℓ² T,      ℓ = sup |φ(x) − φ(0)| / |x|,
+    E Σ (φ(z_i) − mean)² ≤ E Σ (φ(z_i) − φ(0))² = E Σ q(z_i) ≤ ℓ² T,
 
-and σ_w² times it is T one layer on. Where σ_w ℓ < 1 it shrinks; where σ_w ℓ = 1 too, unless |φ(x) − φ(0)| = ℓ |x| for
-almost all x: a Gaussian z_i of positive variance takes every value.
+    q(x) = ((φ(x) − φ(0))² + (φ(−x) − φ(0))²) / 2,      ℓ² = sup q(x) / x²,
+
+as z_i and −z_i have one law, and σ_w² times it is T one layer on. Where σ_w ℓ < 1 it shrinks; where σ_w ℓ = 1 too,
+unless q(x) = ℓ² x² for almost all x: a Gaussian z_i of positive variance takes every value. A φ that is flat on one
+side has ℓ² ≤ 1/2: at σ_w² = 2 GELU, SiLU and softplus shrink every batch.
 """
 
 from __future__ import annotations
@@ -31,8 +34,8 @@ def takes_all_to_zero(layer: GroupMap) -> bool:
     """
     if layer.scale_free or layer.tilts or not layer.recenter:
         return False
-    x = np.concatenate([-_INPUTS[::-1], _INPUTS])
+    phi = layer.activation
     with np.errstate(all="ignore"):
-        rise = np.abs(layer.activation(x) - layer.activation(np.zeros(1))) * np.sqrt(layer.weight_variance)
-    most = np.abs(x)
-    return bool(np.all(rise <= (1 + _ROUNDING) * most) and np.any(rise < (1 - _STRICTLY) * most))
+        up, down = ((phi(x) - phi(np.zeros(1))) / _INPUTS for x in (_INPUTS, -_INPUTS))
+        share = layer.weight_variance * (up**2 + down**2) / 2
+    return bool(np.all(share <= 1 + _ROUNDING) and np.any(share < 1 - _STRICTLY))

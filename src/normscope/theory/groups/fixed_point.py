@@ -14,6 +14,7 @@ from normscope.theory.groups.spectrum import Spectrum
 Attraction = Literal["exponential", "algebraic", "neutral", "none"]
 
 _PRINTED = 5  # digits
+_ORDERED = 10  # decimals of a rate
 _ROUNDING = 1e-15  # cosines below this, times the ratio of the norms, are printed as 0
 _ON_THE_CIRCLE = 1e-10  # eigenvalues whose modulus is this close to 1 count as 1: it is rounding that decides
 
@@ -186,6 +187,11 @@ class FixedPoint:
         if self.unstable_directions:
             return f"unstable, rate {self.rate:.{_PRINTED}g} in {self.unstable_directions} directions"
         return f"attraction {self.attraction}, {self.neutral_directions} neutral directions"
+
+
+def listing_order(point: FixedPoint) -> tuple[bool, int, tuple[int, ...], float]:
+    """Those that attract first, then by group sizes and rate; rounding orders none that have one rate."""
+    return not point.stable, len(point.sizes), point.sizes, round(point.rate, _ORDERED)
 
 
 def kind_of(groups: GroupGram) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from normscope.theory.activations.piecewise_linear import PiecewiseLinear
 from normscope.theory.groups import elementwise
 from normscope.theory.groups.chart import Chart
-from normscope.theory.groups.fixed_point import Attraction, FixedPoint
+from normscope.theory.groups.fixed_point import Attraction, FixedPoint, listing_order
 from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.groups.groups import Array, GroupGram, checked_sizes, whole_number
 from normscope.theory.groups.roots import Search, settling
@@ -59,7 +59,7 @@ def fixed_points(layer: GroupMap, n: int, sizes: Sequence[int] | None = None) ->
         found = _linear(layer, n)
     else:
         found = [point for part in partitions for point in _on_groups(layer, checked_sizes(part))]
-    return sorted(found, key=lambda point: (not point.stable, len(point.sizes), point.sizes, point.rate))
+    return sorted(found, key=listing_order)
 
 
 def _partitions(layer: GroupMap, n: int) -> Iterator[tuple[int, ...]]:

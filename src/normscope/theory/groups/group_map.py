@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from normscope.theory.activations.kernel import Activation
-from normscope.theory.groups.groups import Array, GroupGram, gram_of_means, matrix_of_means, recentered_means
+from normscope.theory.groups.groups import Array, GroupGram, gram_of_means, matrix_of_means, own, recentered_means
 from normscope.theory.groups.tilting import Tilted, tilted, untilted
 
 
@@ -49,11 +50,7 @@ class GroupMap:
     def __call__(self, gram: GroupGram) -> GroupGram:
         """The Gram matrix one layer on, its scale as it comes; batched over leading dimensions."""
         mixture = self.preactivation(gram)
-        variances = np.einsum(
-            "...s,...sg->...g", mixture.weights, self.activation.second_moment(mixture.gram.variances)
-        )
-        apart = activated_distances(self.activation, mixture.gram)
-        return GroupGram(gram.sizes, variances, np.einsum("...s,...sgh->...gh", mixture.weights, apart))
+        return mixed(mixture, *activated(self.activation, mixture.gram))
 
     def preactivation(self, gram: GroupGram) -> Tilted:
         """What φ acts on: recentered, and as a mixture of Gaussians where it is rescaled.
@@ -80,21 +77,34 @@ class GroupMap:
 
 def pairs_of_groups(sizes: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Each two groups once, and each group of two points or more with itself."""
-    first, second = np.triu_indices(sizes.size)
-    there = (first != second) | (sizes[first] > 1)
+    return _pairs(tuple((sizes > 1).tolist()))
+
+
+@lru_cache(maxsize=256)
+def _pairs(several: tuple[bool, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(len(several))
+    there = (first != second) | np.array(several)[first]
     return first[there], second[there]
 
 
-def activated_distances(phi: Activation, gram: GroupGram) -> Array:
-    """(…, m, m): squared distances of two different points behind φ; 0 within a group of one point."""
+def activated(phi: Activation, gram: GroupGram) -> tuple[Array, Array]:
+    """(…, m) and (…, p): E φ(z_g)² of each group, and E(φ(z_g) − φ(z_h))² of each of `pairs_of_groups`."""
     first, second = pairs_of_groups(gram.sizes)
-    v, apart = gram.variances, np.zeros_like(gram.distances)
-    found = phi.distance_kernel(v[..., first], v[..., second], gram.distances[..., first, second])
-    apart[..., first, second] = apart[..., second, first] = found
-    return apart
+    v = gram.variances
+    apart = phi.distance_kernel(v[..., first], v[..., second], gram.distances[..., first, second])
+    return phi.second_moment(v), apart
+
+
+def mixed(mixture: Tilted, moments: Array, apart: Array) -> GroupGram:
+    """The Gram matrix of a mixture whose parts have these, of the shapes of `activated`."""
+    sizes, weights = mixture.gram.sizes, mixture.weights[..., None, :]
+    first, second = pairs_of_groups(sizes)
+    distances = np.zeros((*moments.shape[:-2], sizes.size, sizes.size))
+    distances[..., first, second] = distances[..., second, first] = (weights @ apart)[..., 0, :]
+    return GroupGram(sizes, (weights @ moments)[..., 0, :], distances)
 
 
 def without_singles(sizes: Array, distances: Array) -> Array:
     """0 for the distance within a group of one point."""
-    single = np.eye(sizes.size, dtype=bool) & (sizes <= 1)
+    single = own(sizes.size) & (sizes <= 1)
     return np.where(single, 0.0, distances)

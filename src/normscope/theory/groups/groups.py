@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -152,22 +153,22 @@ class GroupGram:
     distances: Array
     """(…, m, m): squared distance of two different points; on the diagonal, of one group (0 where its size is 1)."""
 
-    @property
+    @cached_property
     def contrasts(self) -> Array:
         """(…, m): λ_g, half the squared distance within the group."""
         return np.diagonal(self.distances, axis1=-2, axis2=-1) / 2
 
-    @property
+    @cached_property
     def spread(self) -> Array:
         """(…, m): mean squared distance of a group's points to their mean, (1 − 1/k_g) λ_g."""
         return self.contrasts * (1 - 1 / self.sizes)
 
-    @property
+    @cached_property
     def mean_distances(self) -> Array:
         """(…, m, m): squared distances of the groups' means."""
         spread = self.spread
         apart = self.distances - spread[..., :, None] - spread[..., None, :]
-        return np.where(np.eye(self.sizes.size, dtype=bool), 0.0, apart)
+        return np.where(own(self.sizes.size), 0.0, apart)
 
     @property
     def means(self) -> Array:
@@ -222,9 +223,8 @@ def gram_of_means(sizes: Array, contrasts: Array, means: Array, apart: Array | N
     if apart is None:
         apart = norms[..., :, None] + norms[..., None, :] - 2 * means
     across = apart + spread[..., :, None] + spread[..., None, :]
-    own = np.eye(sizes.size, dtype=bool)
     within = np.where(sizes > 1, 2 * contrasts, 0.0)
-    return GroupGram(sizes, norms + spread, np.where(own, within[..., None, :], across))
+    return GroupGram(sizes, norms + spread, np.where(own(sizes.size), within[..., None, :], across))
 
 
 def group_gram(gram: ArrayLike, sizes: Sequence[float]) -> GroupGram:
@@ -251,10 +251,22 @@ def recentered_means(sizes: Array, apart: Array) -> Array:
     −½ U E Uᵀ with U = I − 1 pᵀ, p = sizes/n. The diagonal of U is summed over the other groups, so that nothing cancels
     where one group holds nearly all points.
     """
-    share = sizes / sizes.sum()
-    others = np.where(np.eye(sizes.size, dtype=bool), 0.0, share)
-    about = _diagonal(others.sum(axis=-1)) - others
+    about = _about(sizes.tobytes())
     return -0.5 * (about @ apart @ about.T)
+
+
+@lru_cache(maxsize=256)
+def _about(sizes: bytes) -> Array:
+    """U of `recentered_means`: the same for all Gram matrices of groups of these sizes."""
+    k = np.frombuffer(sizes)
+    others = np.where(own(k.size), 0.0, k / k.sum())
+    return _diagonal(others.sum(axis=-1)) - others
+
+
+@lru_cache(maxsize=64)
+def own(m: int) -> NDArray[np.bool_]:
+    """(m, m): the diagonal."""
+    return np.eye(m, dtype=bool)
 
 
 def _diagonal(values: Array) -> Array:

@@ -15,10 +15,12 @@ derivative of a tilted covariance, takes a diag(w) + w uᵀ + u wᵀ, u = Σ u_h
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
-from normscope.theory.groups.group_map import GroupMap, activated_distances, pairs_of_groups, without_singles
-from normscope.theory.groups.groups import Array, GroupGram, gram_of_means
+from normscope.theory.groups.group_map import GroupMap, activated, mixed, pairs_of_groups, without_singles
+from normscope.theory.groups.groups import Array, GroupGram
 
 
 class Linearized:
@@ -33,7 +35,13 @@ class Linearized:
     def __init__(self, layer: GroupMap, gram: GroupGram) -> None:
         self.layer, self.sizes = layer, gram.sizes
         self.mixture = layer.preactivation(gram)
+        self._moments, self._apart = activated(layer.activation, self.mixture.gram)
         self._slopes()
+
+    @property
+    def after(self) -> GroupGram:
+        """What the layer makes of ``gram``."""
+        return mixed(self.mixture, self._moments, self._apart)
 
     def _slopes(self) -> None:
         """How v' and D' of each node follow v, the first point's v at fixed D, and D."""
@@ -55,28 +63,62 @@ class Linearized:
         self.of_distance = without_singles(self.sizes, np.where(finite, covariance, 0.0))
 
     def shared(self, variances: Array, distances: Array) -> tuple[Array, Array]:
-        """The change one layer on of (dv, dD): (…, t, m) and (…, t, m, m), t changes to each Gram matrix."""
-        mix, sizes = self.mixture, self.sizes
+        """The change one layer on of (dv, dD): (…, t, m) and (…, t, m, m), t changes (to each Gram matrix)."""
+        sizes, m = self.sizes, self.sizes.size
         contrasts, means = self.layer.push_preactivation(sizes, variances, distances)
-        contrasts, means = contrasts[..., None, :, :], means[..., None, :, :, :]  # shape: (…, s, t, …)
-        root = np.sqrt(sizes)
-        quotient = means * np.multiply.outer(root, root)
-        shrink, resolvent = mix.shrink[..., None, :], mix.resolvent[..., None, :, :]
-        trace = (shrink * contrasts) @ (sizes - 1) + np.einsum("...gh,...hg->...", resolvent, quotient)
-        turned = resolvent @ quotient @ resolvent / np.multiply.outer(root, root)
-        change = gram_of_means(sizes, shrink**2 * contrasts, turned)
+        quotient = means * np.sqrt(np.multiply.outer(sizes, sizes))
+        changes = np.concatenate([contrasts, quotient.reshape(*quotient.shape[:-2], m * m)], axis=-1)
+        out = changes @ np.swapaxes(self._of_shared, -1, -2)
+        first, second = pairs_of_groups(sizes)
+        out_d = np.zeros((*out.shape[:-1], m, m))
+        out_d[..., first, second] = out_d[..., second, first] = out[..., m:]
+        return out[..., :m], out_d
 
-        weighted = mix.weights[..., None] * -mix.at[..., None] * trace  # derivative of the weight
-        phi, v = self.layer.activation, mix.gram.variances
-        moment = phi.second_moment(v)[..., None, :]
-        apart = activated_distances(phi, mix.gram)[..., None, :, :]
-        by_first = self.of_first[..., None, :, :] * change.variances[..., :, None]
-        d_variances = self.of_variance[..., None, :] * change.variances
-        d_distances = by_first + np.swapaxes(by_first, -1, -2) + self.of_distance[..., None, :, :] * change.distances
-        weights = mix.weights[..., None]
-        out_v = np.sum(weights[..., None] * d_variances + weighted[..., None] * moment, axis=-3)
-        out_d = np.sum(weights[..., None, None] * d_distances + weighted[..., None, None] * apart, axis=-4)
-        return out_v, without_singles(sizes, out_d)
+    @cached_property
+    def _of_shared(self) -> Array:
+        """(…, m + p, m + m²): how v' and the D' of `pairs_of_groups` follow λ and the quotient Q of C.
+
+        C_s changes by (I + 2sC)⁻¹ dC (I + 2sC)⁻¹ and the weight of s by −s tr((I + 2sC)⁻¹ dC): so v, D and that trace
+        follow λ and Q at each node, and v' and D' follow them. The sum over nodes is taken once, for all changes.
+        """
+        by_gram, of_gram = self._of_mixture(), self._of_preactivation()
+        *batch, nodes, outputs, between = by_gram.shape
+        by_gram = np.swapaxes(by_gram, -3, -2).reshape(*batch, outputs, nodes * between)
+        return np.asarray(by_gram @ of_gram.reshape(*batch, nodes * between, of_gram.shape[-1]))
+
+    def _of_mixture(self) -> Array:
+        """(…, s, m + p, m + p + 1): how v' and D' follow v, D and the trace at each node."""
+        first, second = pairs_of_groups(self.sizes)
+        m, p = self.sizes.size, first.size
+        groups, pairs = np.arange(m), m + np.arange(p)
+        by = np.zeros((*self.mixture.weights.shape, m + p, m + p + 1))
+        by[..., groups, groups] = self.of_variance
+        by[..., pairs, first] += self.of_first[..., first, second]
+        by[..., pairs, second] += self.of_first[..., second, first]
+        by[..., pairs, pairs] = self.of_distance[..., first, second]
+        by[..., -1] = -self.mixture.at[..., None] * np.concatenate([self._moments, self._apart], axis=-1)
+        return by * self.mixture.weights[..., None, None]
+
+    def _of_preactivation(self) -> Array:
+        """(…, s, m + p + 1, m + m²): how v, D and the trace at each node follow λ and Q of C."""
+        sizes, mix = self.sizes, self.mixture
+        first, second = pairs_of_groups(sizes)
+        m, p = sizes.size, first.size
+        groups, pairs = np.arange(m), m + np.arange(p)
+        of = np.zeros((*mix.shrink.shape[:-1], m + p + 1, m + m * m))
+        spread = mix.shrink**2 * (1 - 1 / sizes)
+        of[..., groups, groups] = spread
+        of[..., pairs, first] += spread[..., first]
+        of[..., pairs, second] += spread[..., second]
+        own = first == second
+        of[..., pairs[own], first[own]] = 2 * mix.shrink[..., first[own]] ** 2
+        of[..., -1, :m] = mix.shrink * (sizes - 1)
+        reach = mix.resolvent / np.sqrt(sizes)[:, None]
+        steps = np.concatenate([reach, reach[..., first, :] - reach[..., second, :]], axis=-2)
+        products = steps[..., :, None] * steps[..., None, :]
+        of[..., :-1, m:] = products.reshape(*products.shape[:-2], m * m)
+        of[..., -1, m:] = mix.resolvent.reshape(*mix.resolvent.shape[:-2], m * m)
+        return of
 
     def single_points(self, group: int) -> Array:
         """(p, p) matrix on (α,) δ, ε_h (h ≠ group): α only without recentering, which makes it follow from the others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +12,20 @@ from scipy.optimize import brentq
 from normscope.theory.groups.chart import Chart
 from normscope.theory.groups.contraction import takes_all_to_zero
 from normscope.theory.groups.group_map import GroupMap
-from normscope.theory.groups.groups import Array, GroupGram
+from normscope.theory.groups.groups import Array, GroupGram, own
 from normscope.theory.groups.linearization import Linearized
 
 _GRID = 2000
 _NEARBY = 80
 _REACH = 80.0  # of the logarithm of the unknown ratio: λ of an odd point's cluster is about n⁻⁴ of its distance
-_TILTED_GRID = 500  # a quadrature at each
+_TILTED_GRID, _PARTS = 500, 16  # a quadrature at each
 _STARTS, _FEW_STARTS, _WARM_UP, _STEPS = 96, 16, 12, 60
 _LONGEST = 1.5  # a step of Newton, in logarithms
 _CONVERGED, _SAME = 5e-13, 1e-7
 _NEAR = 1e-6  # drift at a root of a coarse layer: its kernel jumps where its rule changes
 _COARSEST = 1e-6
 _SLACK = 1e-9  # rounding in what belongs to a Gram matrix
-_VANISHED = np.log(1e-9)
+_VANISHED, _GROWN = np.log(1e-9), np.log(1e12)
 _RESOLVED = 1e-12  # squared distances of means below this part of the groups' own extent are rounding
 
 
@@ -82,7 +83,8 @@ class Search:
         # a saddle comes as close as 1/n to the fixed point at which all points are exchangeable
         nearby = np.geomspace(0.01 / self.chart.sizes.sum(), 1, _NEARBY)
         grid = np.sort(np.concatenate([grid, *(self._exchangeable() + sign * nearby for sign in (-1, 1))]))
-        values = drift(grid)
+        # close places need the same nodes of the quadrature, all together need hundreds
+        values = np.concatenate([drift(part) for part in np.array_split(grid, _PARTS if self.layer.tilts else 1)])
         crossed = np.flatnonzero(np.isfinite(values[:-1] * values[1:]) & (values[:-1] > 0) & (values[1:] <= 0))
         rising = np.flatnonzero(np.isfinite(values[:-1] * values[1:]) & (values[:-1] <= 0) & (values[1:] > 0))
         places = [
@@ -127,11 +129,11 @@ class Search:
     def _newton(self, logs: Array) -> Array:
         settled, arrived = min(settling(self.chart.sizes), _COARSEST), np.zeros((0, len(self.chart)))
         for _ in range(_STEPS):
+            if logs.shape[0] == 0:
+                break
             move = self._newton_move(logs)
             possible = np.isfinite(move).all(axis=-1)
             logs, move = logs[possible], move[possible]
-            if logs.shape[0] == 0:
-                break
             largest = np.abs(move).max(axis=-1, keepdims=True, initial=0)
             logs = logs + move * np.minimum(1, _LONGEST / np.maximum(largest, 1e-300))
             if self.layer.scale_free:
@@ -144,9 +146,10 @@ class Search:
     def _newton_move(self, logs: Array) -> Array:
         p = len(self.chart)
         gram, possible = self._possible(logs)
-        point, after = np.exp(logs), self.chart.pack(self.layer(gram))
+        derivative = Linearized(self.layer, gram)
+        point, after = np.exp(logs), self.chart.pack(derivative.after)
         residual = np.log(after) - logs
-        matrix = self.chart.jacobian(Linearized(self.layer, gram)) * point[:, None, :] / after[:, :, None]
+        matrix = self.chart.jacobian(derivative) * point[:, None, :] / after[:, :, None]
         matrix = matrix - np.eye(p)
         if self.layer.scale_free:
             flat = np.eye(p) - 1 / p
@@ -178,25 +181,26 @@ class Search:
         norms = np.sqrt(np.maximum(gram.variances, 0))
         sums, gaps = norms[..., :, None] + norms[..., None, :], norms[..., :, None] - norms[..., None, :]
         slack = _SLACK * sums**2
-        own = np.eye(self.chart.sizes.size, dtype=bool)
-        fits = own | ((gram.distances <= sums**2 + slack) & (gram.distances >= gaps**2 - slack))
+        same = own(self.chart.sizes.size)
+        fits = same | ((gram.distances <= sums**2 + slack) & (gram.distances >= gaps**2 - slack))
         extent = np.maximum(gram.spread[..., :, None], gram.spread[..., None, :])
-        fits &= own | (gram.mean_distances > _RESOLVED * extent)
+        fits &= same | (gram.mean_distances > _RESOLVED * extent)
         lowest = np.linalg.eigvalsh(np.nan_to_num(gram.means))[..., 0]
         positive = (gram.variances > 0).all(axis=-1) & (lowest > -_SLACK * gram.variances.max(axis=-1))
         possible = positive & np.all(fits, axis=(-1, -2)) & np.all(np.isfinite(logs), axis=-1)
-        plain = self.chart.unpack(np.exp(self._plain()))
-        if not self.layer.scale_free:  # a Gram matrix on its way to 0 is nowhere near a fixed point
-            possible &= logs.max(axis=-1, initial=-np.inf) > _VANISHED
+        plain = self._plain
+        if not self.layer.scale_free:  # a Gram matrix on its way to 0 or infinity is nowhere near a fixed point
+            largest = logs.max(axis=-1, initial=-np.inf)
+            possible &= (largest > _VANISHED) & (largest < _GROWN)
         variances = np.where(possible[..., None], gram.variances, plain.variances)
         distances = np.where(possible[..., None, None], gram.distances, plain.distances)
         return GroupGram(gram.sizes, variances, distances), possible
 
-    def _plain(self) -> Array:
+    @cached_property
+    def _plain(self) -> GroupGram:
         """Orthogonal means of norm 1."""
-        return np.concatenate(
-            [np.zeros(len(self.chart) - self.chart.first.size), np.full(self.chart.first.size, np.log(2))]
-        )
+        apart = self.chart.first.size
+        return self.chart.unpack(np.concatenate([np.ones(len(self.chart) - apart), np.full(apart, 2.0)]))
 
 
 def settling(sizes: Array) -> float:

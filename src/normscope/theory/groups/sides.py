@@ -39,9 +39,8 @@ def sides(layer: GroupMap, point: FixedPoint, chart: Chart, neighbours: tuple[Ar
     values, vectors = np.linalg.eig(_relative_jacobian(layer, gram, refined))
     direction = np.real(vectors[:, np.argmax(np.abs(values))])
     direction = direction / np.abs(direction).max()
-    start = np.log(refined.pack(gram))
-    names = [_destination(layer, refined, start + sign * _PUSH * direction) for sign in (-1, 1)]
-    return point if None in names else replace(point, between=(str(names[0]), str(names[1])))
+    names = _destinations(layer, refined, np.log(refined.pack(gram)) + _PUSH * np.outer((-1, 1), direction))
+    return point if names is None else replace(point, between=(names[0], names[1]))
 
 
 def name_of(gram: GroupGram) -> str:
@@ -52,8 +51,8 @@ def name_of(gram: GroupGram) -> str:
 
 def _relative_jacobian(layer: GroupMap, gram: GroupGram, chart: Chart) -> Array:
     """In logarithms of the coordinates, and without the change of scale."""
-    at, after = chart.pack(gram), chart.pack(layer(gram))
-    jacobian = chart.jacobian(Linearized(layer, gram)) * at / after[:, None]
+    derivative = Linearized(layer, gram)
+    jacobian = chart.jacobian(derivative) * chart.pack(gram) / chart.pack(derivative.after)[:, None]
     if layer.scale_free:
         jacobian = jacobian - jacobian.mean(axis=0)
     return jacobian
@@ -80,23 +79,38 @@ def _split(gram: GroupGram, chart: Chart) -> tuple[GroupGram, Chart] | None:
     return GroupGram(sizes, gram.variances[order], distances), finer
 
 
-def _destination(layer: GroupMap, chart: Chart, logs: Array) -> str | None:
-    """The fixed point that iteration from here approaches."""
-    search = Search(layer, chart)
-    for i in range(_LAYERS):
-        logs = search.step(logs)
-        if not np.all(np.isfinite(logs)):
+def _destinations(layer: GroupMap, chart: Chart, logs: Array) -> list[str] | None:
+    """The fixed points that iteration from these (s, p) approaches; None where one of them approaches none."""
+    search, names = Search(layer, chart), [""] * len(logs)
+    going = np.arange(len(logs))
+    for _ in range(_LAYERS // _CHECKED):
+        for _ in range(_CHECKED):
+            logs = search.step(logs)
+            if not np.all(np.isfinite(logs)):
+                return None
+            if layer.scale_free:
+                logs = logs - logs.mean(axis=-1, keepdims=True)
+        change = search.drift(logs)
+        if not np.all(np.isfinite(change)):
             return None
-        if layer.scale_free:
-            logs = logs - logs.mean()
-        if i % _CHECKED == _CHECKED - 1:
-            for root in search.polished(logs[None]):
-                gap = root - logs
-                gram = layer(chart.unpack(np.exp(root)))
-                near = np.abs(gap - gap.mean() * layer.scale_free).max() < _CLOSE
-                if near and not _leaves_within(layer, gram, chart):
-                    return name_of(gram)
+        # within this distance of what attracts, a layer moves no further than to its other side
+        slow = np.abs(change).max(axis=-1) < 2 * _CLOSE
+        roots = search.polished(logs[slow])
+        attracting = [root for root in roots if not _leaves_within(layer, layer(chart.unpack(np.exp(root))), chart)]
+        for i, at in zip(going, logs, strict=True):
+            near = [root for root in attracting if _distance(layer, root, at) < _CLOSE]
+            if near:
+                names[i] = name_of(layer(chart.unpack(np.exp(near[0]))))
+        left = np.array([not names[i] for i in going])
+        if not left.any():
+            return names
+        going, logs = going[left], logs[left]
     return None
+
+
+def _distance(layer: GroupMap, one: Array, other: Array) -> float:
+    gap = one - other
+    return float(np.abs(gap - gap.mean() * layer.scale_free).max())
 
 
 def _joined(gram: GroupGram) -> GroupGram:

@@ -18,6 +18,7 @@ from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.groups.groups import Array, GroupGram
 from normscope.theory.groups.linearization import Linearized
 
+_DECIMALS = 10
 _SAME = 1e-10  # eigenvalues closer than this are one, of the sum of the multiplicities
 
 Values = NDArray[np.complex128] | NDArray[np.float64]
@@ -43,19 +44,10 @@ def spectrum(layer: GroupMap, gram: GroupGram) -> Spectrum:
         gram: a fixed point of it, up to scale if the layer is scale-free.
     """
     sizes, derivative = gram.sizes, Linearized(layer, gram)
-    tight = frozenset(g for g in range(sizes.size) if sizes[g] > 1 and gram.contrasts[g] == 0)
-    steep = frozenset(g for g in tight if _leaves_at_once(derivative, g))
-    if np.any(derivative.steep & ~np.eye(sizes.size, dtype=bool)):
+    if _without_derivative(derivative):
         return _no_derivative(layer, sizes)
-    chart = Chart(sizes, recenter=layer.recenter, tight=steep)
-    point, after = chart.pack(gram), chart.pack(layer(gram))
-    jacobian, factor = chart.jacobian(derivative), 1.0
-    if layer.scale_free:
-        largest = int(np.argmax(point))
-        factor = after[largest] / point[largest]
-        jacobian = jacobian - np.outer(point / point[largest], jacobian[largest])
-        jacobian = np.delete(np.delete(jacobian, largest, 0), largest, 1)
-    shared = _eigenvalues(jacobian / factor)
+    steep = _steep(derivative, gram)
+    shared, factor = _shared(derivative, gram, steep)
 
     found: list[tuple[Values, float]] = [(shared, 1)]
     for g, k in enumerate(sizes):
@@ -79,8 +71,45 @@ def spectrum(layer: GroupMap, gram: GroupGram) -> Spectrum:
     directions = sum(sizes[g] - 1 for g in steep)
     if directions:
         found.append((np.full(1, np.inf), directions * (directions + 1) / 2))
-        shared = np.concatenate([np.full(len(steep), np.inf), shared])
-    return Spectrum(*_joined(found), shared[np.argsort(-np.abs(shared), kind="stable")])
+    return Spectrum(*_joined(found), _with_infinite(shared, steep))
+
+
+def shared_eigenvalues(derivative: Linearized, gram: GroupGram) -> Values:
+    """Those of shared changes alone, as `Spectrum` has them, from the derivative at ``gram``."""
+    if _without_derivative(derivative):
+        return np.full(1, np.inf)
+    steep = _steep(derivative, gram)
+    return _with_infinite(_shared(derivative, gram, steep)[0], steep)
+
+
+def _shared(derivative: Linearized, gram: GroupGram, steep: frozenset[int]) -> tuple[Values, float]:
+    """Eigenvalues of shared changes that keep the groups in ``steep`` tight, and the growth of the fixed point."""
+    layer = derivative.layer
+    chart = Chart(gram.sizes, recenter=layer.recenter, tight=steep)
+    point, after = chart.pack(gram), chart.pack(derivative.after)
+    jacobian, factor = chart.jacobian(derivative), 1.0
+    if layer.scale_free:
+        largest = int(np.argmax(point))
+        factor = float(after[largest] / point[largest])
+        jacobian = jacobian - np.outer(point / point[largest], jacobian[largest])
+        jacobian = np.delete(np.delete(jacobian, largest, 0), largest, 1)
+    return _eigenvalues(jacobian / factor), factor
+
+
+def _with_infinite(shared: Values, steep: frozenset[int]) -> Values:
+    shared = np.concatenate([np.full(len(steep), np.inf), shared])
+    return shared[_by_modulus(shared)]
+
+
+def _steep(derivative: Linearized, gram: GroupGram) -> frozenset[int]:
+    """The tight groups that spread with infinite slope."""
+    tight = (g for g in range(gram.sizes.size) if gram.sizes[g] > 1 and gram.contrasts[g] == 0)
+    return frozenset(g for g in tight if _leaves_at_once(derivative, g))
+
+
+def _without_derivative(derivative: Linearized) -> bool:
+    """Whether φ jumps where points of two groups are parallel or antiparallel."""
+    return bool(np.any(derivative.steep & ~np.eye(derivative.sizes.size, dtype=bool)))
 
 
 def _leaves_at_once(derivative: Linearized, group: int) -> bool:
@@ -103,13 +132,22 @@ def _eigenvalues(block: Array) -> Values:
     return np.asarray(values, dtype=np.complex128)
 
 
+def _by_modulus(values: Values) -> NDArray[np.intp]:
+    """The order of falling modulus; of one modulus the larger first, so that rounding orders none."""
+    return np.lexsort([-np.round(values.imag, _DECIMALS), -np.round(values.real, _DECIMALS), -_moduli(values)])
+
+
+def _moduli(values: Values) -> Array:
+    return np.asarray(np.round(np.abs(values), _DECIMALS))
+
+
 def _joined(
     found: list[tuple[Values, float]],
 ) -> tuple[Values, NDArray[np.int64]]:
     """All eigenvalues by falling modulus, those that differ by rounding joined."""
     values = np.concatenate([part for part, _ in found])
     counts = np.concatenate([np.full(part.size, round(times), dtype=np.int64) for part, times in found])
-    order = np.argsort(-np.abs(values), kind="stable")
+    order = _by_modulus(values)
     values, counts = values[order], counts[order]
     kept: list[int] = []
     totals: list[int] = []

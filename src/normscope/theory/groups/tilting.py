@@ -15,12 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.theory.groups.groups import Array, GroupGram, GroupMatrix, gram_of_means
+from normscope.theory.groups.groups import Array, GroupGram, GroupMatrix, gram_of_means, own
 
 _STEP = 0.2
 _FIRST, _LAST = -3.8, 84.0
 _NEGLIGIBLE = 42.0  # e^−42 of the largest term
 _ROUNDING = 1e-14  # eigenvalues below this part of the largest are 0 up to rounding
+_SAMPLED = 8  # every so manieth node says where those are that are not negligible
+
+_U = np.arange(_FIRST, _LAST, _STEP)
+_AT = np.exp(_U - np.exp(-_U))
+_LOG_STEPS = np.log(_AT * (1 + np.exp(-_U)) * _STEP)
 
 
 @dataclass(frozen=True)
@@ -75,35 +80,56 @@ def tilted(matrix: GroupMatrix, *, recentered: bool) -> Tilted:
 
     shrink = 1 / (1 + 2 * at[..., None] * loose[..., None, :])  # shape: (…, s, m)
     damped = 1 / (1 + 2 * at[..., None] * values[..., None, :])
-    turned = vectors[..., None, :, :]
-    reached = (
-        damped * (np.arange(sizes.size) > 0) if recentered else damped
-    )  # the first eigenvalue is that of (1, …, 1)
-    resolvent = (turned * reached[..., None, :]) @ np.swapaxes(turned, -1, -2)
-    places = turned / np.sqrt(sizes)[:, None]  # row g: the mean of group g
-    kept = (values[..., None, :] * damped)[..., None, :]
-    means = (places * kept) @ np.swapaxes(places, -1, -2)
-    steps = places[..., :, None, :] - places[..., None, :, :]
-    apart = np.sum(steps**2 * kept[..., None, :, :], axis=-1)
+    # the first eigenvalue is that of (1, …, 1)
+    reached = damped * (np.arange(sizes.size) > 0) if recentered else damped
+    resolvent = _weighted(reached, vectors[..., :, None, :] * vectors[..., None, :, :])
+    places = vectors / np.sqrt(sizes)[:, None]  # row g: the mean of group g
+    kept = values[..., None, :] * damped
+    means = _weighted(kept, places[..., :, None, :] * places[..., None, :, :])
+    apart = _weighted(kept, (places[..., :, None, :] - places[..., None, :, :]) ** 2)
     gram = gram_of_means(sizes, loose[..., None, :] * shrink, means, apart)
     weights = sizes.sum() * np.exp(log_weights) / trace
     rank = np.rint((loose > 0) @ (sizes - 1)).astype(np.int64) + np.sum(values > 0, axis=-1)
     return Tilted(weights, at, gram, _covariances(gram, means), shrink, resolvent, rank)
 
 
+def _weighted(weights: Array, parts: Array) -> Array:
+    """(…, s, m) and (…, m, m, m) to (…, s, m, m): Σ_a weights_sa parts_gha, as one product of matrices."""
+    m = parts.shape[-1]
+    flat = np.swapaxes(parts.reshape(*parts.shape[:-3], m * m, m), -1, -2)
+    mixed = weights @ flat
+    return np.asarray(mixed.reshape(*mixed.shape[:-1], m, m))
+
+
 def _nodes(sizes: Array, loose: Array, values: Array) -> tuple[Array, Array]:
     """(s,) nodes and (…, s) log weights for trace 1, those left out that are negligible everywhere in the batch."""
-    u = np.arange(_FIRST, _LAST, _STEP)
-    at = np.exp(u - np.exp(-u))
-    logdet = np.log1p(2 * at[:, None] * loose[..., None, :]) @ (sizes - 1)
-    logdet = logdet + np.log1p(2 * at[:, None] * values[..., None, :]).sum(axis=-1)
-    log_weights = np.log(at * (1 + np.exp(-u)) * _STEP) - logdet / 2
-    size = log_weights - np.log1p(at)  # the expectations fall like 1/s
-    kept = (size > size.max(axis=-1, keepdims=True) - _NEGLIGIBLE).reshape(-1, u.size).any(axis=0)
+    sampled = _log_weights(sizes, loose, values, slice(None, None, _SAMPLED))
+    # they rise and then fall: what is not negligible lies between two sampled ones that are
+    there = np.flatnonzero(_counts(_AT[::_SAMPLED], sampled))
+    first, last = (there[0] - 1, there[-1] + 1) if there.size else (0, -1)  # no batch, or nan: no nodes
+    window = slice(max(0, first * _SAMPLED), max(0, last * _SAMPLED + 1))
+    at, log_weights = _AT[window], _log_weights(sizes, loose, values, window)
+    kept = _counts(at, log_weights)
     return at[kept], log_weights[..., kept]
 
 
+def _log_weights(sizes: Array, loose: Array, values: Array, which: slice) -> Array:
+    """(…, s): of these of all nodes."""
+    at = 2 * _AT[which]
+    logdet = np.log1p(at * values[..., :, None]).sum(axis=-2)
+    several = sizes > 1
+    if np.any(several):
+        logdet = logdet + (sizes - 1)[several] @ np.log1p(at * loose[..., several, None])
+    return np.asarray(_LOG_STEPS[which] - logdet / 2)
+
+
+def _counts(at: Array, log_weights: Array) -> NDArray[np.bool_]:
+    """(s,): which nodes are not negligible for at least one of the batch."""
+    size = log_weights - np.log1p(at)  # the expectations fall like 1/s
+    kept = size > size.max(axis=-1, keepdims=True, initial=-np.inf) - _NEGLIGIBLE
+    return np.asarray(kept.reshape(-1, at.size).any(axis=0))
+
+
 def _covariances(gram: GroupGram, means: Array) -> Array:
-    own = np.eye(gram.sizes.size, dtype=bool)
     within = gram.variances - gram.contrasts
-    return np.where(own, within[..., None, :], means)
+    return np.where(own(gram.sizes.size), within[..., None, :], means)

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
 from normscope.theory.activations.gaussian_pair import expectation
-from normscope.theory.activations.kernel import Activation, Array, one_minus_cosine
+from normscope.theory.activations.kernel import Activation, Array, angle_from_distance
 
 REPLICATES = 16
 """Independent randomizations of the quasi-random points: their spread is the standard error."""
@@ -56,7 +56,7 @@ def _sphere(phi: Activation, points: Array) -> tuple[Array, Array]:
     z = points * np.sqrt(n) / np.linalg.norm(points)
     v, d = np.square(z).sum(axis=1), cdist(z, z, "sqeuclidean")
     rows, columns = np.triu_indices(n, 1)
-    theta = 2 * np.arcsin(np.sqrt(one_minus_cosine(v[rows], v[columns], d[rows, columns]) / 2))
+    theta = angle_from_distance(v[rows], v[columns], d[rows, columns])
     # exchangeable points give the same pair many times
     pairs = np.stack([v[rows], v[columns], theta], axis=1)
     _, first, which = np.unique(np.round(pairs, 14), axis=0, return_index=True, return_inverse=True)

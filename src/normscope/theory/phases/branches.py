@@ -15,7 +15,7 @@ from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.groups.groups import GroupGram
 from normscope.theory.groups.linearization import Linearized
 from normscope.theory.groups.roots import Search
-from normscope.theory.groups.spectrum import spectrum
+from normscope.theory.groups.spectrum import shared_eigenvalues
 from normscope.theory.phases.continuation import Array
 
 _FARTHEST = 60.0  # logarithm of a ratio of squared distances beyond which groups are tight, or one
@@ -76,10 +76,10 @@ class Family:
         if not self._possible(y):
             return np.full(m, np.nan), np.full((m, m + 1), np.nan)
         with np.errstate(all="ignore"):
-            value, own = self._change(y), self._derivative(y)
-            shift = np.zeros(y.size)
-            shift[-1] = _DIFFERENCE
-            by_t = (self._change(y + shift) - self._change(y - shift)) / (2 * _DIFFERENCE)
+            value, own = self._linearized(y)
+            shifted = np.append(y[:-1], y[-1] + _DIFFERENCE)
+            # an error of 1e-6 in this column changes Newton's steps, not where they end
+            by_t = (self._change(shifted) - value) / _DIFFERENCE
         return value, np.hstack([own, by_t[:, None]]).reshape(m, m + 1)
 
     def rounding(self, y: Array) -> float:
@@ -94,8 +94,10 @@ class Family:
         layer = self.layer(t)
         gram = layer(self.gram(y))
         sizes, derivative = gram.sizes, Linearized(layer, gram)
-        factor = float(layer(gram).trace / gram.trace) if layer.scale_free else 1.0
-        of: list[tuple[str, NDArray[np.complex128]]] = [("groups", spectrum(layer, gram).shared.astype(complex))]
+        factor = float(derivative.after.trace / gram.trace) if layer.scale_free else 1.0
+        of: list[tuple[str, NDArray[np.complex128]]] = [
+            ("groups", shared_eigenvalues(derivative, gram).astype(complex))
+        ]
         pairs = derivative.pairs() / factor
         for g, k in enumerate(sizes):
             name = f"group {g + 1}" if sizes.size > 1 else "the group"
@@ -118,7 +120,7 @@ class Family:
         if not np.all(np.isfinite(y)):
             return False
         numbers = y.size - 1 + self.layer(float(y[-1])).scale_free
-        ends = (float(y[-1]) + step for step in (-_DIFFERENCE, _DIFFERENCE))
+        ends = (float(y[-1]), float(y[-1]) + _DIFFERENCE)
         return all(np.all(self.sizes(t) >= 1) and len(self.chart(t)) == numbers for t in ends)
 
     def _logs(self, y: Array) -> Array:
@@ -131,13 +133,18 @@ class Family:
     def _change(self, y: Array) -> Array:
         layer, chart = self.layer(float(y[-1])), self.chart(float(y[-1]))
         logs = self._logs(y)
-        change = np.log(chart.pack(layer(chart.unpack(np.exp(logs))))) - logs
-        return np.asarray(change[:-1] - change[-1] if layer.scale_free else change)
+        return _modulo_scale(np.log(chart.pack(layer(chart.unpack(np.exp(logs))))) - logs, layer)
 
-    def _derivative(self, y: Array) -> Array:
+    def _linearized(self, y: Array) -> tuple[Array, Array]:
+        """`_change`, and its derivative in x."""
         layer, chart = self.layer(float(y[-1])), self.chart(float(y[-1]))
-        at = np.exp(self._logs(y))
-        gram = chart.unpack(at)
-        after = chart.pack(layer(gram))
-        matrix = chart.jacobian(Linearized(layer, gram)) * at / after[:, None] - np.eye(at.size)
-        return np.asarray(matrix[:-1, :-1] - matrix[-1, :-1] if layer.scale_free else matrix)
+        logs = self._logs(y)
+        at = np.exp(logs)
+        derivative = Linearized(layer, chart.unpack(at))
+        after = chart.pack(derivative.after)
+        matrix = _modulo_scale(chart.jacobian(derivative) * at / after[:, None] - np.eye(at.size), layer)
+        return _modulo_scale(np.log(after) - logs, layer), matrix[:, : y.size - 1]
+
+
+def _modulo_scale(change: Array, layer: GroupMap) -> Array:
+    return np.asarray(change[:-1] - change[-1] if layer.scale_free else change)

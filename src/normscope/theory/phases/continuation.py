@@ -51,56 +51,72 @@ def follow(
     """
     ahead = np.zeros(start.size)
     ahead[-1] = direction
-    here = _point(equation, start, ahead)
+    here = _point(equation(start)[1], start, ahead)
     if here is None:
         return []
     points, length = [here], _FIRST
+    bend = np.zeros(start.size)
     while len(points) < most and length > _SHORTEST:
-        there = along(equation, here, length)
+        if length > _EDGE and not inside(_ahead(here, length, bend)):
+            length /= 2  # up to the edge
+            continue
+        there = along(equation, here, length, bend)
         if there is None or float(there.tangent @ here.tangent) < np.cos(_TURN):
             length /= 2
             continue
         if not inside(there.y):
             if length < _EDGE:
                 break
-            length /= 2  # up to the edge
+            length /= 2
             continue
         points.append(there)
+        bend = _bend(here, there)
         here, length = there, min(1.5 * length, _LONGEST)
     return points
 
 
-def along(equation: Equation, point: CurvePoint, length: float) -> CurvePoint | None:
-    """The curve's point at which the projection on the tangent is ``length``; None where there is none nearby."""
+def along(equation: Equation, point: CurvePoint, length: float, bend: Array | None = None) -> CurvePoint | None:
+    """The curve's point at which the projection on the tangent is ``length``; None where there is none nearby.
+
+    Args:
+        equation: F and its derivative.
+        point: of the curve.
+        length: from there, along the tangent.
+        bend: how fast the tangent turns there, where it is known: Newton's method then starts closer.
+    """
     guess = point.y + length * point.tangent
-    y = guess
+    y = guess if bend is None else _ahead(point, length, bend)
+    last = np.inf
     for _ in range(_NEWTON):
         value, derivative = equation(y)
         system = np.vstack([derivative, point.tangent])
         if not (np.all(np.isfinite(system)) and np.all(np.isfinite(value))):
             return None
         move = np.linalg.lstsq(system, -np.append(value, (y - guess) @ point.tangent), rcond=None)[0]
-        if np.abs(move).max() > 1:
+        size = float(np.abs(move).max())
+        if size > 1:
             return None
         y = y + move
-        if np.abs(move).max() < _CONVERGED:
+        # rounding may keep Newton's steps from becoming smaller
+        if size < _CONVERGED or last / 2 < size < _STUCK:
             break
+        last = size
     else:
-        if np.abs(move).max() > _STUCK:  # rounding may keep Newton's steps from becoming smaller
+        if size > _STUCK:
             return None
-    return _point(equation, y, point.tangent)
+    return _point(derivative, y, point.tangent)
 
 
 def crossing(
     equation: Equation, before: CurvePoint, after: CurvePoint, watched: Callable[[CurvePoint], float]
 ) -> CurvePoint | None:
     """Where between two neighbouring points ``watched`` is 0; None where it jumps, or the curve is lost."""
-    length = float((after.y - before.y) @ before.tangent)
+    length, bend = float((after.y - before.y) @ before.tangent), _bend(before, after)
     lost = False
 
     def value(s: float) -> float:
         nonlocal lost
-        point = before if s == 0 else along(equation, before, s)
+        point = before if s == 0 else along(equation, before, s, bend)
         if point is None:
             lost = True
             return 0.0
@@ -110,11 +126,22 @@ def crossing(
     if lost or not np.all(np.isfinite(ends)) or ends[0] * ends[1] > 0:
         return None
     place = float(brentq(value, 0.0, length, xtol=1e-13, rtol=1e-14))
-    return None if lost else along(equation, before, place)
+    return None if lost else along(equation, before, place, bend)
 
 
-def _point(equation: Equation, y: Array, ahead: Array) -> CurvePoint | None:
-    _, derivative = equation(y)
+def _ahead(point: CurvePoint, length: float, bend: Array) -> Array:
+    """(m + 1,): where the curve is at ``length`` along the tangent, up to its third derivative."""
+    across = bend - (bend @ point.tangent) * point.tangent
+    return np.asarray(point.y + length * point.tangent + length**2 / 2 * across)
+
+
+def _bend(before: CurvePoint, after: CurvePoint) -> Array:
+    """(m + 1,): how the tangent turns between two points, over their distance."""
+    return np.asarray((after.tangent - before.tangent) / np.linalg.norm(after.y - before.y))
+
+
+def _point(derivative: Array, y: Array, ahead: Array) -> CurvePoint | None:
+    """With the tangent that goes ``ahead``, from the derivative of F there (or where Newton's last step began)."""
     system = np.vstack([derivative, ahead])
     if not np.all(np.isfinite(system)):
         return None

@@ -18,7 +18,7 @@ try:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import NullLocator, ScalarFormatter
+    from matplotlib.ticker import FuncFormatter, NullLocator, ScalarFormatter
 except ImportError as error:
     raise ImportError("figures need matplotlib: pip install 'normscope[plot]'", name="matplotlib") from error
 
@@ -35,10 +35,13 @@ _STYLES = {
     "cluster": (BLACK, "D"),
 }
 _LONG = 400
+_NEAR_ONE = 0.01
 
 
 def plot_fixed_points(points: Sequence[FixedPoint], ax: Axes | None = None) -> Axes:
     """Spectral radius of each fixed point against the mean cosine of its batch; filled where it attracts.
+
+    The axis is logarithmic in the distance from 1, and linear where that is below 1 %.
 
     Args:
         points: of one layer and batch size.
@@ -51,12 +54,12 @@ def plot_fixed_points(points: Sequence[FixedPoint], ax: Axes | None = None) -> A
         raise ValueError("no fixed points to draw")
     axis = _axes(ax, (7.0, 4.4))
     rates = np.array([point.rate for point in points])
-    finite = rates[np.isfinite(rates)]
-    top = max(1.02, float(finite.max(initial=1.0)) * 1.04)
-    for point, rate in zip(points, rates, strict=True):
+    gaps = rates[np.isfinite(rates)] - 1
+    top, bottom = max(0.02, 2 * float(gaps.max(initial=0))), min(-0.02, 2 * float(gaps.min(initial=0)))
+    for point, rate in sorted(zip(points, rates, strict=True), key=lambda one: -one[1]):  # what attracts is on top
         colour, marker = _STYLES[point.kind]
         attracts = point.attraction in ("exponential", "algebraic")
-        height = min(rate, top) if np.isfinite(rate) else top
+        height = rate - 1 if np.isfinite(rate) else top
         shape = marker if np.isfinite(rate) else r"$\uparrow$"
         face = colour if attracts else "white"
         axis.plot(
@@ -69,8 +72,10 @@ def plot_fixed_points(points: Sequence[FixedPoint], ax: Axes | None = None) -> A
             markersize=8,
             clip_on=False,
         )
-    axis.axhline(1, color="#888888", linewidth=0.8, linestyle="--")
-    axis.set_ylim(max(0.0, min(0.98, float(finite.min(initial=1.0))) - 0.02), top * 1.01)
+    axis.axhline(0, color="#888888", linewidth=0.8, linestyle="--")
+    axis.set_yscale("symlog", linthresh=_NEAR_ONE)
+    axis.set_ylim(bottom, top)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda gap, _: f"{1 + gap:.4g}"))
     axis.set_xlabel("mean cosine of the batch's pairs")
     axis.set_ylabel("spectral radius (below 1: attracts)")
     axis.grid(visible=True, alpha=0.3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from normscope.theory.activations.activation import Activation, activation
-from normscope.theory.groups.fixed_point import FixedPoint
+from normscope.theory.groups.fixed_point import FixedPoint, listing_order
 from normscope.theory.layers.gram_map import GramMap
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def searched(layer: GramMap, n: int, first: Sequence[int] = (0, 1, 2)) -> list[F
         for point in layer.fixed_points(n, (n,) if k == 0 else (k, n - k)):
             if not any(_same(point, other) for other in found):
                 found.append(point)
-    return sorted(found, key=lambda point: (not point.stable, len(point.sizes), point.sizes, point.rate))
+    return sorted(found, key=listing_order)
 
 
 def _same(one: FixedPoint, other: FixedPoint) -> bool:

@@ -1,0 +1,43 @@
+"""A probe of gradients as text: a headline, and the columns of its table that are read first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normscope.loading import one_line
+from normscope.tracing.printing import shortened, significant
+
+if TYPE_CHECKING:
+    from normscope.tracing.gradient_probe import GradientProbe
+
+_SHOWN = ("layer", "call", "kind", "terms", "kernel_gradient_ratio", "sqrt_terms", "grad_scale", "tail_index",
+          "pair_energy", "channel_std")  # fmt: skip
+_HEADINGS = {"kernel_gradient_ratio": "a/b", "sqrt_terms": "√terms"}
+_ROWS = 40  # more are elided in the middle
+_NAME = 36
+
+
+def as_text(probe: GradientProbe) -> str:
+    """Headline, table and where the rest is."""
+    table = probe.table.assign(sqrt_terms=np.sqrt(probe.table["terms"]))
+    if not table["call"].any():
+        table = table.drop(columns="call")
+    shown = table[[name for name in _SHOWN if name in table]].rename(columns=_HEADINGS)
+    names = [shortened(one_line(str(name)), _NAME) for name in shown["layer"]]
+    width = max(map(len, names))
+    shown["layer"] = [name.ljust(width) for name in names]
+    shown = shown.rename(columns={"layer": "layer".ljust(width)})
+    numbers: dict[str, Callable[..., str]] = {str(name): _number for name in shown if shown[name].dtype.kind == "f"}
+    lines = shown.to_string(index=False, max_rows=_ROWS, na_rep="–", formatters=numbers)
+    calls = "1 call" if len(table) == 1 else f"{len(table)} calls"
+    mode = "train" if probe.training else "eval"
+    others = [str(name) for name in probe.table if name not in (*_SHOWN, "call")]
+    head = f"GradientProbe: {calls} of layers with a kernel, {mode} mode, loss {probe.loss:.4g}"
+    return f"{head}\n{lines}\nalso in .table: {', '.join(others)}"
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else significant(value)
