@@ -2,7 +2,9 @@
 
 Each round times every contender once, so that all see the same state of the machine; a ratio is the median over the
 rounds. A layer of the law is a run over its depth, set-up included; a layer of weights is the difference of a deep run
-and one of depth 1, whose matrix is smaller. Printed with it: the memory that a wide layer takes, in a fresh process.
+and one of depth 1, whose matrix is smaller. The bound is the ratio if a layer of the law were its normal numbers and
+nothing else, drawn by all threads without loss; weights are drawn by one thread. Printed with it: the memory that a
+wide layer takes, in a fresh process.
 
     python benchmarks/bench_simulate.py [--rounds 9] [--threads 2] [--width 4096] [--large 1000000]
 """
@@ -41,12 +43,13 @@ def layer_seconds(points: Tensor, width: int, method: str, layers: int, recenter
     return (run(1 + layers) - run(1)) / layers
 
 
-def normals_seconds(n: int, width: int) -> float:
+def normals_seconds(n: int, width: int, layers: int = 1) -> float:
     """Time of the numbers that a layer of the law draws, in one call of torch."""
     generator = torch.Generator().manual_seed(0)
     start = time.perf_counter()
-    torch.randn(n, width, generator=generator)
-    return time.perf_counter() - start
+    for _ in range(layers):
+        torch.randn(n, width, generator=generator)
+    return (time.perf_counter() - start) / layers
 
 
 def points(n: int) -> Tensor:
@@ -68,9 +71,9 @@ def rounds_of(contenders: dict[str, Callable[[], float]], rounds: int) -> dict[s
     return times
 
 
-def against_weights(width: int, rounds: int) -> None:
+def against_weights(width: int, rounds: int, threads: int) -> None:
     print(f"\none layer of width {width}, ReLU: law against drawn weights (microseconds, medians)")
-    print(f"{'n':>4s}  {'layer':8s}{'law':>9s}{'weights':>10s}{'ratio':>8s}{'min':>8s}{'max':>8s}  target")
+    print(f"{'n':>4s}  {'layer':8s}{'law':>9s}{'weights':>10s}{'ratio':>8s}{'min':>8s}{'max':>8s}{'bound':>8s}  target")
     for n, target in OVER_WEIGHTS.items():
         x = points(n)
         for name, (rc, rs) in COMBINATIONS.items():
@@ -78,13 +81,15 @@ def against_weights(width: int, rounds: int) -> None:
                 {
                     "law": partial(layer_seconds, x, width, "law", 200, rc, rs),
                     "weights": partial(layer_seconds, x, width, "weights", 3, rc, rs),
+                    "normals": partial(normals_seconds, n, width, 50),
                 },
                 rounds,
             )
+            bound = median(times["weights"]) / median(times["normals"]) * threads
             ratios = [w / t for w, t in zip(times["weights"], times["law"], strict=True)]
             print(
                 f"{n:4d}  {name:8s}{median(times['law']) * 1e6:9.0f}{median(times['weights']) * 1e6:10.0f}"
-                f"{median(ratios):8.0f}{min(ratios):8.0f}{max(ratios):8.0f}  "
+                f"{median(ratios):8.0f}{min(ratios):8.0f}{max(ratios):8.0f}{bound:8.0f}  "
                 f"{verdict(median(ratios), target, at_least=True)}"
             )
 
@@ -147,7 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"torch {torch.__version__}, {arguments.threads} threads, float32 features, float64 Gram matrices")
-    against_weights(arguments.width, arguments.rounds)
+    against_weights(arguments.width, arguments.rounds, arguments.threads)
     against_normals(arguments.large, arguments.rounds)
     memory(arguments.widest, arguments.threads)
 

@@ -101,7 +101,6 @@ def test_a_network_is_the_same_among_many_and_when_deeper(method, residual):
 def test_how_networks_are_grouped_does_not_matter(method, monkeypatch):
     together = random_network(POINTS, 40, 4, **RC, networks=5, method=method)
     monkeypatch.setattr(streams_module, "groups", lambda networks, *_: [slice(0, 2), slice(2, 3), slice(3, networks)])
-    monkeypatch.setattr("normscope.simulate.passing.groups", streams_module.groups)
     close(random_network(POINTS, 40, 4, **RC, networks=5, method=method).gram, together.gram)
 
 

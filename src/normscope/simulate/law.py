@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from normscope.simulate.ahead import Ahead
 from normscope.simulate.layer import Layer, relative
 from normscope.simulate.roots import square_root
 from normscope.simulate.state import State
-from normscope.simulate.streams import EVERY, Streams, feature_block
+from normscope.simulate.streams import EVERY, Streams, feature_block, pieces
 
+_NUMBERS_AHEAD = 2**14  # of one network and block: to hand over fewer costs as much as to draw them
+_POINTS_AHEAD = 64
 _ZERO = 4  # times n eps: what of a recentered Gram matrix is rounding
 
 
@@ -28,7 +32,7 @@ def units(layer: Layer, log_scale: Tensor) -> Units:
     """The unit in which neither the input's part of a pre-activation nor the bias overflows."""
     log_weight = math.log(layer.weight_std) if layer.weight_std else -math.inf
     if not layer.bias_std:
-        return Units(log_scale / 2 + log_weight, *_constant(log_scale))
+        return Units(log_scale / 2 + log_weight if log_weight else log_scale / 2, *_constant(log_scale))
     from_input = log_scale + 2 * log_weight
     from_bias = torch.full_like(log_scale, 2 * math.log(layer.bias_std))
     unit = torch.logaddexp(from_input, from_bias)
@@ -64,12 +68,20 @@ class LawSource:
 
     recenters = True
 
-    def __init__(self, seed: int, networks: int, n: int, width: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, seed: int, networks: int, n: int, width: int, layers: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
         self._streams = Streams(seed, "law", networks, device)
         self._n, self._dtype, self._device = n, dtype, device
+        block = feature_block(n, width, device)
+        self.pieces = pieces(networks, width, block, n * block, device)
+        self.threads = torch.get_num_threads()
+        self._ahead: Ahead | None = None
         self._scratch = torch.empty(0, dtype=dtype, device=device)
-        self.block = feature_block(n, width, device)
-        self.numbers_per_network = n * self.block
+        if _worth_a_thread(n, n * block, len(self.pieces) * layers, device):
+            shapes = [(some, self._shape(some, part)) for some, part in self.pieces]
+            self._ahead = Ahead(self._streams, chain.from_iterable(repeat(shapes, layers)), dtype)
+            self.threads -= 1
 
     def prepare(self, layer: Layer, state: State) -> Units:
         """Take the root of the covariance of a feature."""
@@ -85,9 +97,22 @@ class LawSource:
     def draw(self, networks: slice, features: slice) -> Tensor:
         """Pre-activations (networks, n, features), in memory of their own."""
         root = self._root if networks == EVERY else self._root[networks]
-        shape = (root.shape[0], self._n, features.stop - features.start)
-        count = shape[0] * shape[1] * shape[2]
+        if self._ahead is not None:
+            return torch.bmm(root, self._ahead.take())
+        shape = self._shape(networks, features)
+        count = math.prod(shape)
         if self._scratch.numel() < count:
             self._scratch = torch.empty(count, dtype=self._dtype, device=self._device)
-        normals = self._streams.normal_(self._scratch[:count].view(shape), networks)
-        return torch.bmm(root, normals)
+        return torch.bmm(root, self._streams.normal_(self._scratch[:count].view(shape), networks))
+
+    def _shape(self, networks: slice, features: slice) -> tuple[int, int, int]:
+        return len(self._streams.generators[networks]), self._n, features.stop - features.start
+
+
+def _worth_a_thread(n: int, numbers: int, draws: int, device: torch.device) -> bool:
+    """Whether a thread of its own draws the numbers, ahead of their use.
+
+    Of more points the products take longer than the numbers, and all threads are better used on them.
+    """
+    several = device.type == "cpu" and torch.get_num_threads() > 1
+    return several and draws > 1 and numbers >= _NUMBERS_AHEAD and n <= _POINTS_AHEAD

@@ -157,7 +157,7 @@ def random_network(
         state = repeat(state, networks)
         source: Source
         if method == "law":
-            source = LawSource(seed, networks, n, width, dtype, where)
+            source = LawSource(seed, networks, n, width, sum(map(len, layers)), dtype, where)
         else:
             source = WeightsSource(seed, networks, fan_in, width, draw_weights, where, keep=gradients)
         recorder = Recorder(at, names, callback, networks, n)

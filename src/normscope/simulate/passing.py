@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from normscope.simulate.law import Units
 from normscope.simulate.layer import Layer, features, times
 from normscope.simulate.state import State, normalized
-from normscope.simulate.streams import blocks, groups
+from normscope.simulate.streams import EVERY, Piece
 
 
 class Source(Protocol):
@@ -19,8 +20,10 @@ class Source(Protocol):
 
     recenters: bool
     """Whether they come recentered where the layer allows it."""
-    block: int
-    numbers_per_network: int
+    pieces: list[Piece]
+    """Networks and features that are drawn together, in order."""
+    threads: int
+    """Of torch, for what is done with the numbers."""
 
     def prepare(self, layer: Layer, state: State) -> Units:
         """Take what a layer needs from its input."""
@@ -80,27 +83,59 @@ def pass_layer(
     Raises:
         FloatingPointError: features that are not finite.
     """
-    units = source.prepare(layer, state)
-    networks, n, _ = state.gram.shape
-    total = torch.zeros(state.gram.shape, dtype=torch.float64, device=state.gram.device)
-    log_y = torch.empty_like(state.log_scale)
-    recentered = source.recenters and layer.law_recenters
-    kept: Tensor | None = None
-    for chosen in groups(networks, source.numbers_per_network, total.device):
-        for part in blocks(width, source.block):
+    with _torch_threads(source.threads):
+        units = source.prepare(layer, state)
+        networks, n, _ = state.gram.shape
+        recentered = source.recenters and layer.law_recenters
+        sums = _Sums(state)
+        kept: Tensor | None = None
+        for chosen, part in source.pieces:
             z = source.draw(chosen, part)
             if z_kept is not None:
                 z_kept[chosen, :, part] = z
             skipped = None if skip is None else skip.block(chosen, part)
             log_skip = None if skip is None else skip.log_unit[chosen]
-            y, log_y[chosen] = features(
-                layer, z, units.log_z[chosen], recentered=recentered, skip=skipped, log_skip=log_skip
-            )
+            log_z = units.log_z if chosen == EVERY else units.log_z[chosen]
+            y, log_y = features(layer, z, log_z, recentered=recentered, skip=skipped, log_skip=log_skip)
             exact = y.double() if double else y
-            total[chosen].add_(torch.bmm(exact, exact.mT))
+            sums.add(chosen, torch.bmm(exact, exact.mT), log_y)
             if keep:
                 kept = y.new_empty(networks, n, width) if kept is None else kept
                 kept[chosen, :, part] = y
-    gram, log_scale, mean_square = normalized(total, log_y, width)
-    factor = torch.where(mean_square > 0, mean_square.rsqrt(), 0.0) if keep else mean_square
+        gram, log_scale, mean_square = normalized(sums.total, sums.log_y, width)
+        factor = torch.where(mean_square > 0, mean_square.rsqrt(), 0.0) if keep else mean_square
     return State(gram, log_scale, None if kept is None else times(kept, factor)), units, factor
+
+
+class _Sums:
+    """Σ y yᵀ in float64 and the unit of y, of all networks, from blocks of features."""
+
+    total: Tensor
+    log_y: Tensor
+
+    def __init__(self, state: State) -> None:
+        self._like = state
+        self._begun = False
+
+    def add(self, networks: slice, square: Tensor, log_y: Tensor) -> None:
+        """One block more."""
+        if networks == EVERY:
+            self.total = self.total.add_(square) if self._begun else square.double()
+            self.log_y = log_y
+        else:
+            if not self._begun:
+                self.total, self.log_y = torch.zeros_like(self._like.gram), torch.empty_like(self._like.log_scale)
+            self.total[networks].add_(square)
+            self.log_y[networks] = log_y
+        self._begun = True
+
+
+@contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """So many threads for the products of this one: another may be drawing beside it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

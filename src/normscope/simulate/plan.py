@@ -95,22 +95,17 @@ def make_layers(
         activations.append(known[key])
     scales = (parameters.weight_std, parameters.bias_std)
     affine = (parameters.gain, parameters.shift)
-    plain = Layer(
-        Switches(False, False, "rms"),
-        Elementwise("linear", dtype, device),
-        *scales,
-        1.0,
-        0.0,
-        "activated",
-        branch_scale,
-    )
+    projected = residual == "projected"
+    second: tuple[Layer, ...] = ()
+    if projected:
+        linear = Elementwise("linear", dtype, device)
+        second = (Layer(Switches(False, False, "rms"), linear, *scales, 1.0, 0.0, "activated", branch_scale),)
     layers: list[tuple[Layer, ...]] = []
     for t in range(depth):
         switches = make_switches(recenters[t], rescales[t], scale)
-        projected = residual == "projected"
         joins = None if projected or t == 0 else residual
         layer = Layer(switches, activations[t], *scales, *affine, joins, branch_scale)
-        layers.append((layer, plain) if projected and t > 0 else (layer,))
+        layers.append((layer, *second) if t > 0 else (layer,))
     return layers
 
 

@@ -10,7 +10,7 @@ from normscope.simulate.streams import feature_block, row_block
 _DOUBLE = 8
 _STATE = 10  # Gram matrices of all networks that one step holds at a time
 _STREAM = 2 * 5100  # bytes of the two generators of a network on the CPU
-_BLOCKS = 4  # copies of a group of blocks: numbers, pre-activations, features, in float64
+_BLOCKS = 6  # copies of a block: numbers and those drawn ahead, pre-activations, features, in float64
 
 
 def check_memory(

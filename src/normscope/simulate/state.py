@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -40,11 +41,14 @@ def normalized(total: Tensor, log_y: Tensor, width: int) -> tuple[Tensor, Tensor
     """
     gram = total + total.mT
     mean_square = gram.diagonal(dim1=-2, dim2=-1).mean(-1)
-    least, most = (float(end) for end in mean_square.aminmax())
-    if not most < torch.inf:  # NaN is not either
-        raise FloatingPointError(
-            "features are not finite: the activation overflows on this signal; rescale, or lower weight_std or gain"
-        )
-    gram /= (mean_square if least > 0 else torch.where(mean_square > 0, mean_square, 1.0))[:, None, None]
-    mean_square /= 2 * width
-    return gram, 2 * log_y + mean_square.log(), mean_square
+    divisor = mean_square
+    mean_square = mean_square / (2 * width)
+    log = mean_square.log()
+    if not math.isfinite(float(log.sum())):  # in one look: any is zero, or not finite
+        if not bool(mean_square.isfinite().all()):
+            raise FloatingPointError(
+                "features are not finite: the activation overflows on this signal; rescale, or lower weight_std or gain"
+            )
+        divisor = torch.where(divisor > 0, divisor, 1.0)
+    gram /= divisor.view(-1, 1, 1)
+    return gram, 2 * log_y + log, mean_square

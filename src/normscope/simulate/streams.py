@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ _NORMALS_PER_BLOCK = {"cpu": 2**18, "cuda": 2**22}  # stays in a processor's cac
 _NORMALS_PER_THREAD = 2**15  # fewer are drawn before another thread wakes up
 EVERY = slice(None)
 """All networks, or all features."""
+Piece = tuple[slice, slice]
+"""Networks and features."""
 
 _ROWS_PER_BLOCK = {"cpu": 2**22, "cuda": 2**26}  # elements of a weight matrix that are drawn together
 
@@ -42,22 +45,28 @@ class Streams:
 
     def normal_(self, out: Tensor, networks: slice) -> Tensor:
         """Fill ``out`` (networks, …), contiguous, with standard normal numbers."""
+        first, *second = self.draws(out, networks)
+        if second and torch.get_num_threads() > 1:
+            self._threads = self._threads or ThreadPoolExecutor(1)
+            drawn = self._threads.submit(second[0])
+            first()
+            drawn.result()
+        else:
+            for draw in (first, *second):
+                draw()
+        return out
+
+    def draws(self, out: Tensor, networks: slice) -> list[Callable[[], None]]:
+        """What fills ``out``, undone: one piece of work, or two that two threads may do."""
         parts = out.view(out.shape[0], -1)
         half = parts.shape[1] // 2
         if half < _NORMALS_PER_THREAD or out.device.type != "cpu":
-            _draw(self.generators[networks], parts)
-            return out
+            return [partial(_draw, self.generators[networks], parts)]
         # Two halves from two generators, with one thread or two: the numbers are the same.
-        other = (self._second[networks], parts[:, half:])
-        if torch.get_num_threads() > 1:
-            self._threads = self._threads or ThreadPoolExecutor(1)
-            drawn = self._threads.submit(_draw, *other)
-            _draw(self.generators[networks], parts[:, :half])
-            drawn.result()
-        else:
-            _draw(self.generators[networks], parts[:, :half])
-            _draw(*other)
-        return out
+        return [
+            partial(_draw, self.generators[networks], parts[:, :half]),
+            partial(_draw, self._second[networks], parts[:, half:]),
+        ]
 
 
 def _draw(generators: list[torch.Generator], parts: Tensor) -> None:
@@ -79,6 +88,11 @@ def blocks(width: int, block: int) -> Iterator[slice]:
     """``width`` features in blocks, the last one shorter."""
     for start in range(0, width, block):
         yield slice(start, min(start + block, width))
+
+
+def pieces(networks: int, width: int, block: int, numbers_per_network: int, device: torch.device) -> list[Piece]:
+    """What of a layer is computed together: networks and features, in the order in which numbers are drawn."""
+    return [(some, part) for some in groups(networks, numbers_per_network, device) for part in blocks(width, block)]
 
 
 def groups(networks: int, numbers_per_network: int, device: torch.device) -> Iterator[slice]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from normscope.simulate.law import Units, units
 from normscope.simulate.layer import Layer, times
 from normscope.simulate.state import State
-from normscope.simulate.streams import Streams, row_block
+from normscope.simulate.streams import Streams, pieces, row_block
 
 WeightLaw = Callable[[Tensor, torch.Generator], object]
 """Fills a matrix (rows, fan_in) in place, with entries of mean square 1."""
@@ -74,8 +74,9 @@ class WeightsSource:
         self._streams = Streams(seed, "weights", networks, device)
         self._law, self._width, self._device, self._keep = law, width, device, keep
         self._scratch: Tensor | None = None
-        self.block = row_block(max(fan_in, width), width, device) if law in _ROW_BY_ROW else width
-        self.numbers_per_network = self.block * max(fan_in, width)
+        self.threads = torch.get_num_threads()
+        rows = row_block(max(fan_in, width), width, device) if law in _ROW_BY_ROW else width
+        self.pieces = pieces(networks, width, rows, rows * max(fan_in, width), device)
 
     def prepare(self, layer: Layer, state: State) -> Units:
         """Put the constants of the layer into its input."""
