@@ -186,6 +186,16 @@ def test_probes_between_the_steps_change_nothing() -> None:
     pd.testing.assert_frame_equal(rows, plain.losses, check_exact=True)
 
 
+def test_a_network_that_is_lost_in_training_is_probed_up_to_there() -> None:
+    sizes = {**TINY["bjorck2018.first-steps"], "networks": 2, "rates": (0.1, 1e30)}
+    found = first_steps.FIRST_STEPS.observe(seed=1, **sizes)
+    probed = found.losses.groupby("norm")["minibatch"].unique().map(sorted).to_dict()
+    assert probed == {"batch": [1, 3], "none": [1]}
+    assert found.notes[1:] == tuple(f"network {k}, norm none: lost in training before mini-batch 3" for k in (0, 1))
+    claim = next(claim for claim in CLAIMS if claim.id == "bjorck2018.step-sizes")
+    assert len(claim.criterion.judge(claim.measure(found), claim.criterion)) == 3
+
+
 def test_the_update_that_is_replayed_is_the_smallest_that_diverges() -> None:
     along = first_steps.LossAlongGradient(np.array([1.0, 2.0, 3.0, 4.0]), np.array([9.0, 1e3, np.nan, 1e9]), 1.0, 1.0)
     assert first_steps._diverging(along) == 3.0

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -109,10 +111,42 @@ def test_shares_stand_beside_their_strips() -> None:
         (3e-4, 20, [1e-3, 1e-2, 0.1, 1, 10]),
         (1e-20, 1, [1e-20, 1e-17, 1e-14, 1e-11, 1e-8, 1e-5, 1e-2]),
         (2.1, 2.9, [2.2, 2.4, 2.6, 2.8]),
+        (0.03, 0.3, [0.03, 0.05, 0.1, 0.2, 0.3]),
+        (0.3, 0.7, [0.3, 0.4, 0.5, 0.7]),
+        (1, 1000, [1, 10, 100, 1000]),
+        (2.05, 2.09, [2.06, 2.08]),
+        (0.95, 1.05, [0.95, 1, 1.05]),
+        (999, 1001, [999, 1000, 1001]),
+        (1, 1 + 4e-16, [1, 1 + 4e-16]),
     ],
 )
 def test_ticks_are_round_numbers_and_few(low: float, high: float, ticks: list[float]) -> None:
-    assert round_numbers(low, high) == pytest.approx(ticks)
+    assert round_numbers(low, high) == ticks  # the numbers that one reads, not products that come close
+
+
+@given(low=st.floats(1e-300, 1e300), longer=st.floats(1e-9, 40))
+def test_at_any_range_there_are_ticks_and_not_many(low: float, longer: float) -> None:
+    high = min(low * float(np.exp(longer)), 1.7e308)
+    ticks = round_numbers(low, high)
+    assert 2 <= len(ticks) <= 8
+    assert low <= ticks[0]
+    assert ticks[-1] <= high
+    assert ticks == sorted(set(ticks))
+
+
+@given(st.integers(1, 99), st.integers(1, 99), st.integers(-20, 20))
+def test_short_ranges_reach_ends_that_are_ticks(one: int, other: int, power: int) -> None:
+    low, high = sorted(float(f"{k}e{power}") for k in (one, other))
+    assume(1 < high / low <= 7)
+    single = {float(f"{k}e{p}") for k in (1, 2, 3, 4, 5, 7) for p in range(power, power + 3)}
+    ticks = round_numbers(low, high)
+    assert {low, high} & single <= set(ticks)
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (1, 1), (2, 1), (np.nan, 1), (1, np.inf)])
+def test_of_no_logarithmic_range_it_says_so(ends: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"^ticks of a logarithmic axis need 0 < low < high, both finite, got \S+ and"):
+        round_numbers(*ends)
 
 
 def _small(ax: Any) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from normscope.claims import Store
+from normscope.claims import Estimate, Store
 from normscope.claims.execution import could_not_run, execute
+from normscope.claims.parts import at_least, at_most
 from normscope.cli.app import run
 from normscope.loading import LoadingError
 from normscope.report import Settings, ShownClaims, Study, read_claims, render, run_study, verdict_lines, write_page
@@ -75,6 +76,20 @@ def test_the_table_sums_up(section: str) -> None:
     assert "4 reproduced, 1 not reproduced, 1 needs more than this machine, 1 could not run." in section
     rows = re.findall(r'<tr><th><a href="#claim-([^"]*)">', section)
     assert rows == sorted(claim.id for claim in SHOWN)
+
+
+def test_the_table_shows_the_headline(study: Study) -> None:
+    verdict = execute(toys.HOLDS, "quick", 0).verdict
+    tight = at_most("tight <b>", Estimate(0.5, 0.2, 0.9, 0.99), 1.0)
+    both = replace(verdict, parts=(at_least("roomy", Estimate(5.0, 4.0, 6.0, 0.99), 1.0), tight))
+    table = in_section(render(study, claims=ShownClaims([both, replace(both, id="toy2026.none", parts=())])))
+    cells = re.findall(r'<td class="number" data-label="([a-z]*)">(.*?)</td>', table)
+    assert cells == [
+        ("measured", "0.50 (0.20 to 0.90)<small>2 parts hold, tightest: tight &lt;b&gt;</small>"),
+        ("expected", "≤ 1"),
+        ("measured", "–"),
+        ("expected", "–"),
+    ]
 
 
 def test_what_went_wrong_is_said(section: str) -> None:

@@ -61,15 +61,6 @@ def test_a_smaller_run_says_in_what() -> None:
     assert HOLDS.command == "normscope verify toy2026.holds --scale quick --seed 0"
 
 
-def test_the_headline_is_what_does_not_hold() -> None:
-    part = HOLDS.parts[0]
-    both = replace(HOLDS, parts=(part, replace(part, name="second", holds=False)))
-    assert both.headline.name == "second"
-    assert HOLDS.headline is part
-    assert replace(HOLDS, parts=()).headline is None
-    assert str(HOLDS).startswith("toy2026.holds (quick): reproduced: mean: ")
-
-
 @pytest.mark.parametrize("claim", toys.EVERY[:7], ids=lambda claim: claim.id)
 def test_verdicts_come_back_from_strict_json(claim: Claim) -> None:
     verdict = execute(claim, "full", 3).verdict

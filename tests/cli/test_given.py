@@ -36,6 +36,7 @@ IN_VAIN = [
     (["verify", "--list", "--fresh"], "--fresh is about a run"),
     (["verify", "--list", "--json"], "--json is about a run"),
     (["theory", "--phase", "--no-rescale"], "leave out --no-rescale"),
+    (["theory", "--activation", "relu", "--slope", "0.1"], "--activation beside --slope, which means a leaky ReLU"),
     (["theory", "--digits"], "--digits is about the batches of --basins: give --basins BATCHES too"),
 ]  # fmt: skip
 EMPTY = [

@@ -296,7 +296,7 @@ BAD = [
     (["nets.py:small", *DIGITS, "--device", "cuda:99"], "--device cuda:99 cannot be used: "),
     (["nets.py:small", *DIGITS, "--seed", "-1"], "--seed -1: a seed is from 0"),
     (["nets.py:small", *DIGITS, "--batch-dim", "7"], "--batch-dim 7"),
-    (["nets.py:small", *DIGITS, "--compare", "nothing"], "names no object"),
+    (["nets.py:small", *DIGITS, "--compare", "nothing"], "--compare nothing: not known"),
     (["nets.py:small", "--kw", "norm=False", *DIGITS, "--compare", "none"], "Sequential has none"),
     (["nets.py:small", *DIGITS, "--compare-kw", "width=3"], "--compare-kw"),
     (["nets.py:small", *DIGITS, "--output", "nowhere/page.html"], "there is no folder nowhere"),

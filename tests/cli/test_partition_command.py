@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
+
+from normscope.nn import DecomposedBatchNorm
+from normscope.report.partition.run import _initial
 
 NORMSCOPE = [sys.executable, "-c", "from normscope.cli import main; main()"]
 NETWORKS = """
@@ -41,6 +45,31 @@ def after_norm():
 
 def narrow():
     return nn.Sequential(nn.Flatten(), nn.Linear(2, 4), nn.Linear(5, 1))
+
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.Conv2d(1, 3, 3), nn.Linear(5, 2)
+    def forward(self, x):
+        return self.head(self.layer(x).mean((2, 3)))
+
+class Catches(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+    def forward(self, x):
+        try:
+            self.layer(x)
+        except RuntimeError:
+            pass
+        raise ValueError("mine")
+
+def statistics(mean, counted):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    model[1].running_mean.fill_(mean)
+    model[1].num_batches_tracked.fill_(counted)
+    return model
 
 class Maps(nn.Module):
     def __init__(self):
@@ -196,6 +225,33 @@ def test_the_plane_through_three_samples_with_either_statistics(partition: Any) 
     assert second["layers"][0]["regions"] == first["layers"][0]["regions"]
 
 
+@pytest.mark.parametrize(("mean", "counted", "initial"), [(0, 0, True), (0.5, 0, False), (0, 3, True), (0.5, 3, False)])
+def test_initial_statistics_are_told_by_their_values(partition: Any, mean: float, counted: int, initial: bool) -> None:
+    """A state without counts, as old files hold it, is not initial."""
+    done = partition("nets.py:statistics", "--kw", f"mean={mean}", "--kw", f"counted={counted}", "--no-page")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = " ".join(done.stdout.split())
+    assert "Batch norms use the statistics that they hold (running statistics)" in told
+    assert ("these are the initial ones" in told) == initial
+
+
+def test_without_any_statistics_there_are_no_initial_ones() -> None:
+    assert not _initial([nn.Linear(2, 2), nn.BatchNorm1d(3, track_running_stats=False)])
+    assert _initial([nn.Linear(2, 2), nn.BatchNorm1d(3)])
+    variant = DecomposedBatchNorm(3, recenter=False)
+    assert _initial([nn.BatchNorm1d(3), variant])
+    assert variant.running_mean_square is not None
+    variant.running_mean_square.fill_(2)
+    assert not _initial([nn.BatchNorm1d(3), variant])
+
+
+def test_a_limit_of_one_region(partition: Any) -> None:
+    done = partition("nets.py:plain", "--max-regions", "1", "--no-page")
+    assert done.stderr.startswith(
+        "normscope: not complete: plain has more than 1 region and is drawn with none of 1 layer: raise"
+    )
+
+
 def test_a_model_without_running_statistics_takes_those_of_the_data(partition: Any) -> None:
     assert partition("nets.py:unnormalized", "--statistics", "batch", "--no-page").returncode == 0
 
@@ -282,6 +338,8 @@ MUST_FAIL = [
     (["--samples", "0,1"], "--samples 0,1: give 3 whole numbers, --samples I,J,K"),
     (["--samples", "0,1,-2"], "--samples 0,1,-2: samples have numbers from 0 on"),
     (["--samples", "0,1,4", "--batch", "4"], "--samples 0,1,4: the 4 samples have numbers 0 to 3"),
+    (["--samples", "1,2,250"], "--samples 1,2,250: 200 samples are opened by default, numbers 0 to 199: --batch 251 "
+     "opens more\n"),
     (["--samples", "0,1,12", "--data", "nets.py:few"], "--samples 0,1,12: the 12 samples have numbers 0 to 11"),
     (["--max-regions", "0"], "--max-regions 0: at least 1"),
     (["--norm", "batch,"], "--norm '': not known; choose from none, recenter"),
@@ -289,13 +347,25 @@ MUST_FAIL = [
     (["--data", "nets.py:one"], "--data nets.py:one: it holds one sample, and a partition needs at least 2"),
     (["--data", "nets.py:scalars"], "samples of one number are not 2-D"),
     (["nets.py:images"], "images cannot be run on two_moons (samples of 2 features): layer '0' (Conv2d) takes images "
-     "of 3 channels and is given 2 features; give --data of what it takes, and --samples 0,1,2 for the plane through"),
+     "of 3 channels and is given 2 features (RuntimeError: Expected 3D (unbatched) or 4D (batched) input to "),
+    (["nets.py:images"], "); give --data of what it takes, and --samples 0,1,2 for the plane through three of them\n"),
     (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "(Conv2d) takes images of 3 channels and is given "
-     "shape 1×8×8; give --data of what it takes (images of another shape: --data-kw size=32 --data-kw channels=3)"),
-    (["nets.py:images", "--data", "nets.py:few", "--samples", "0,1,2"], "given 2 features; give --data of what it "
-     "takes\n"),
-    (["nets.py:after_norm"], "layer '1' (BatchNorm1d) takes 5 channels and is given shape 2×1; give"),
-    (["nets.py:narrow"], "layer '2' (Linear) takes 5 features and is given 4 features; give"),
+     "shape 1×8×8 (RuntimeError: Given groups=1, "),
+    (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "); give --data of what it takes (images of "
+     "another shape: --data-kw size=32 --data-kw channels=3)\n"),
+    (["nets.py:images", "--data", "digits", "--samples", "0,1,2", "--data-kw", "size=16", "--data-kw", "channels=3"],
+     "layer '3' (Linear) takes 144 features and is given 784 features (RuntimeError: "),
+    (["nets.py:images", "--data", "digits", "--samples", "0,1,2", "--data-kw", "size=16", "--data-kw", "channels=3"],
+     "); give --data of what it takes (images: of another shape by --data-kw size=… and --data-kw channels=…)\n"),
+    (["nets.py:Pooled", "--data", "digits", "--samples", "0,1,2"], "layer 'head' (Linear) takes 5 features and is "
+     "given 3 features (RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 5x2))\n"),
+    (["nets.py:Catches"], "Catches cannot be run on two_moons (samples of 2 features): ValueError: mine (nets.py:"),
+    (["nets.py:images", "--data", "nets.py:few", "--samples", "0,1,2"], "given 2 features (RuntimeError: "),
+    (["nets.py:images", "--data", "nets.py:few", "--samples", "0,1,2"], "); give --data of what it takes\n"),
+    (["nets.py:after_norm"], "layer '1' (BatchNorm1d) takes 5 channels and is given shape 2×1 (RuntimeError: "
+     "running_mean should contain 2 elements not 5); give"),
+    (["nets.py:narrow"], "layer '2' (Linear) takes 5 features and is given 4 features (RuntimeError: mat1 and "
+     "mat2 shapes cannot be multiplied (2x4 and 5x1))\n"),
     (["nets.py:Fails"], "Fails cannot be run on two_moons (samples of 2 features): RuntimeError: no such thing ("),
     (["nets.py:FailsLater"], "(samples of 2 features): RuntimeError: later ("),
     (["nets.py:Exits"], "Exits raised SystemExit: 3 (nets.py:"),

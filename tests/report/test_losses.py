@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,20 @@ def test_each_takes_the_random_targets_that_are_drawn_for_it(name: str) -> None:
     value = find_loss(name)(SCORES, random_targets(name, 0)(SCORES))
     assert value.dim() == 0
     assert value.isfinite()
+
+
+@dataclass
+class Output:
+    """What a model returns: an attribute, and no node that torch's trees know."""
+
+    scores: Tensor
+    loss: Tensor | None = None
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_only_tensor_of_a_dataclass_is_meant(name: str) -> None:
+    targets = random_targets(name, 0)(Output(SCORES))
+    assert find_loss(name)(Output(SCORES), targets) == find_loss(name)(SCORES, targets)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -48,7 +63,15 @@ def test_logits_of_a_larger_output_are_meant(name: str) -> None:
             {"y": LABELS},
             "--loss cross_entropy: cross-entropy takes a tensor of",
         ),
-        ("mse", {"a": SCORES, "b": SCORES}, SCORES, "the model returned a dict"),
+        (
+            "mse",
+            {"a": SCORES, "b": SCORES},
+            SCORES,
+            "the model returned a dict with 2 tensors, none of them named logits: name a loss of your own that picks",
+        ),
+        ("mse", Output(SCORES, SCORES.mean()), SCORES, "the model returned an Output with 2 tensors, none of them"),
+        ("cross_entropy", None, LABELS, "the model returned None with 0 tensors, none of them named logits"),
+        ("mse", SCORES, SCORES * 1j, "--loss mse: targets are complex64 (6, 4), outputs float32 (6, 4): the mean squ"),
     ],
 )
 def test_what_does_not_fit_is_told(name: str, outputs: Any, targets: Any, begins: str) -> None:

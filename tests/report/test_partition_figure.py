@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,30 @@ def test_panels_share_the_colours_of_active_units(several: Partitioned, drawn: l
     for count, axis in zip(counts, drawn[0].axes, strict=True):
         found = {to_hex(patch.get_facecolor()) for patch in axis.patches if isinstance(patch, PathPatch)}
         assert found == {colours[k - fewest] for k in count}
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("class", "(not complete: active units, no classes yet)"),
+        ("active", "(not complete)"),
+        ("layer", "(not complete)"),
+    ],
+)
+def test_a_panel_that_is_not_complete_says_so(drawn: list[Figure], by: str, told: str, tmp_path: Path) -> None:
+    settings = PartitionSettings(norms=("batch", "none"), width=8, depth=2, batch=40)
+    sizes = [len(panel.partition) for panel in run_partition(settings).panels]
+    stopped = run_partition(replace(settings, max_regions=min(sizes)))
+    assert sorted(panel.partition.complete for panel in stopped.panels) == [False, True]
+    write_figure(stopped, tmp_path / "a.png", by)
+    for panel, axis in zip(stopped.panels, drawn[0].axes, strict=True):
+        assert axis.get_title().splitlines()[2:] == ([] if panel.partition.complete else [told])
+
+
+def test_before_the_first_layer_nothing_is_cut_yet(drawn: list[Figure], tmp_path: Path) -> None:
+    stopped = run_partition(PartitionSettings(norms=("none",), width=8, depth=2, batch=40, max_regions=1))
+    write_figure(stopped, tmp_path / "a.png")
+    assert [axis.get_title() for axis in drawn[0].axes] == ["not cut yet"]
 
 
 def test_the_mean_of_three_samples_is_not_drawn(drawn: list[Figure], tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from torch.nn import functional
 
 from normscope.report import Panel, Partitioned, partition_facts, render_partition
 from normscope.report.partition import payload
+from normscope.report.partition.words import sentences
 from normscope.spline import Partition, decision_boundary, partition
+from normscope.spline.cutting.plane import read_extent
 from reference.browser import assert_quiet, needs_browser, opened, wait
 
 EXTENT = (-2.0, 3.0, -2.0, 2.0)
@@ -63,7 +65,8 @@ def partitioned(found: Partition, labelled: bool = True) -> Partitioned:
     complete = found.complete and found.outputs.shape[1] == 2
     boundary = decision_boundary(found).segments if complete else np.empty((0, 2, 2))
     panel = Panel("Net", found, points, labels, points.mean(axis=0), boundary, 0.0)
-    return Partitioned((panel,), "Net: a network", "30 points", "The picture is the whole input space", "", False, None)
+    plane = "The picture is the whole input space, which is 2-D, in a window"
+    return Partitioned((panel,), "Net: a network", "30 points", plane, "", False, None)
 
 
 def write(found: Partition, path: Path, **options: Any) -> Path:
@@ -290,6 +293,101 @@ def test_ticks_are_few_round_and_can_be_read_back(browser: Any, low: float, high
             assert low - 1e-9 * (high - low) <= tick["value"] <= high + 1e-9 * (high - low)
 
 
+@needs_browser
+def test_ticks_end_where_doubles_are_as_far_apart_as_they(browser: Any) -> None:
+    ticks = "return arguments[0].map(window => partitionAxes.ticks(...window, 600, 84).map(tick => tick.value))"
+    rng = np.random.default_rng(4)
+    lows = 10 ** rng.uniform(-20, 20, 500) * rng.choice([-1, 1], 500)
+    for parts, least in ((2, 0), (8, 0), (64, 1), (1e3, 1), (1e9, 1)):
+        windows = [(low, low + parts * np.spacing(abs(low))) for low in lows]
+        for (low, high), found in zip(windows, browser.execute_script(ticks, windows), strict=True):
+            assert least <= len(found) <= (8 if least else 0)
+            assert all(low <= value <= high for value in found)
+            assert (np.diff(found) > 0).all()
+    nothing = [(0, 0), (1, 1), (2, 1)]
+    assert browser.execute_script(ticks, nothing) == [[], [], []]
+
+
+@needs_browser
+def test_the_part_in_view_is_written_as_the_command_takes_it(browser: Any) -> None:
+    rng = np.random.default_rng(5)
+    windows = []
+    for exponent in range(-90, 90, 3):
+        for far in (0, 1e-3, 1, 1e3, 1e8, 1e11, 1e14):
+            low, length = rng.uniform(-1, 1, 2) * far, rng.uniform(0.2, 1, 2)
+            corners = 10.0**exponent * np.stack([low, low + length], axis=1)
+            windows.append(corners.ravel().tolist())
+    written = browser.execute_script("return arguments[0].map(partitionTelling.extent)", windows)
+    for window, told in zip(windows, written, strict=True):
+        x0, x1, y0, y1 = window
+        narrow = min(x1 - x0, y1 - y0) / (max(map(abs, window)) + max(x1 - x0, y1 - y0))
+        if told is None:
+            assert narrow < 1.01 * 2**-40
+            continue
+        assert narrow > 0.99 * 2**-40
+        found = np.array(read_extent([float(value) for value in told.split(",")]))
+        np.testing.assert_allclose((found - window) / np.repeat([x1 - x0, y1 - y0], 2), 0, atol=1e-3)
+    assert 0.1 < np.mean([told is None for told in written]) < 0.5
+    assert browser.execute_script("return partitionTelling.extent([0, 1e-101, 0, 1e-101])") is None
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("value", "pixel", "told"),
+    [
+        (0, 1e-33, "0"), (-1e-30, 1e-20, "0"), (3e14, 1e27, "0"), (3, 1e27, "0"), (2.5e30, 1e27, "2.5000·10³⁰"),
+        (-2.5e-30, 1e-32, "−2.500·10⁻³⁰"), (0, 1e-3, "0.000"), (-1e-9, 1e-3, "0.000"), (1e6, 1, "1000000"),
+    ],
+)  # fmt: skip
+def test_coordinates_have_the_digits_of_a_pixel(browser: Any, value: float, pixel: float, told: str) -> None:
+    assert browser.execute_script("return partitionTelling.coordinate(...arguments)", value, pixel) == told
+
+
+STATES = """const texts = () => [document.querySelector('main').innerText,
+             ...[...document.querySelectorAll('main [style]')].map(e => e.getAttribute('style'))].join('\\n');
+            return texts()"""
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    "extent",
+    [
+        (0, 1e30, -1e30, 1e30),
+        (1e30, 1.5e30, -2e30, -1e30),
+        (-1e-30, 2e-30, 0, 1e-30),
+        (1e-30, 1.001e-30, 0, 1e-33),
+        (1e6, 1e6 + 1e-5, 0, 1e-5),
+        (1e8, 1e8 + 1e-3, -1e8, -1e8 + 1e-3),
+    ],
+)
+def test_windows_far_large_and_tiny_have_numbers_everywhere(extent: tuple[float, ...], tmp_path: Path) -> None:
+    page = write(cut(Net(), extent), tmp_path / "partition.html")
+    x0, x1, y0, y1 = extent
+    farthest, longest = max(map(abs, extent)), max(x1 - x0, y1 - y0)
+    with opened(page, "desktop") as browser:
+        settle(browser)
+        for steps in (0, 5, 15, 30):
+            x, y, zoom = browser.execute_script(ZOOM, steps, 0.37, 0.51)
+            assert "Region " in browser.execute_script(POINT, 0.4, 0.6)
+            settle(browser)
+            seen = browser.execute_script(STATES)
+            assert not re.search("NaN|Infinity|undefined|null", seen)
+            part = (x1 - x0) / zoom
+            assert part / 1200 >= np.spacing(farthest)  # a pixel
+            across, up = browser.execute_script(MARKS)
+            assert 1 <= len(across) <= 8
+            assert 1 <= len(up) <= 8
+            told = re.search(r"--extent=(\S+)\.$", text(browser, "#view"))
+            assert (told is None) == (zoom == 1)
+            if told is not None:
+                found = read_extent([float(value) for value in told[1].split(",")])
+                corner = [x0 + (x1 - x0) * x, y0 + (x1 - x0) * y]
+                np.testing.assert_allclose([found[0], found[3]], corner, rtol=1e-15, atol=2e-3 * part)
+        closest = min(1e6, min(x1 - x0, y1 - y0) / (2**-40 * (farthest + longest)))
+        assert zoom == pytest.approx(closest, rel=1e-12)
+        assert_quiet(browser, page)
+
+
 # ---- legends, and networks with little to see
 
 
@@ -322,6 +420,24 @@ def test_max_pooling_alone_has_no_active_units(tmp_path: Path) -> None:
         assert browser.execute_script("return document.querySelector('#by [value=active]').disabled")
         assert "active" not in browser.execute_script(POINT, 0.4, 0.6)
         assert_quiet(browser, page)
+
+
+def test_lines_are_told_where_the_first_layer_has_some() -> None:
+    (panel,) = partitioned(cut(Pools())).panels
+    facts = partition_facts(panel)
+    assert (facts.lines, facts.central) == (None, None)
+    assert facts.regions > 1
+    assert not any("first layer" in sentence for sentence in sentences(panel, facts))
+    first = nn.Linear(2, 3)
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))
+        first.bias.zero_()
+    behind = nn.Sequential(first, nn.ReLU(), Pools())
+    (panel,) = partitioned(cut(behind)).panels
+    assert partition_facts(panel).lines == 3
+    with pytest.warns(RuntimeWarning, match="not complete"):
+        stopped = partition(behind, None, EXTENT, max_regions=1)
+    assert partition_facts(partitioned(stopped).panels[0]).lines is None
 
 
 @needs_browser
@@ -360,7 +476,7 @@ def touched(page: Path) -> Iterator[Any]:
 @needs_browser
 def test_fingers_are_told_of_and_zoom(page: Path) -> None:
     with touched(page) as browser:
-        assert text(browser, ".told") == "Two fingers zoom, one moves; tap a region."
+        assert text(browser, ".told") == "Two fingers zoom, one moves what is zoomed; tap a region."
         browser.execute_script("document.querySelector('.view').scrollIntoView()")
         scrolled = browser.execute_script("return scrollY")
 
@@ -381,6 +497,23 @@ def test_fingers_are_told_of_and_zoom(page: Path) -> None:
         touch("touchEnd")
         assert " · Region " in text(browser, ".told")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= browser.width
+
+
+BREAKS = """const facts = document.querySelector('.facts'), words = facts.firstChild;
+            const range = document.createRange(), from = words.data.search(/2.D/), found = [];
+            range.setStart(words, from);
+            range.setEnd(words, from + 3);
+            for (let width = 80; width < 380; width += 2) {
+              facts.style.width = `${width}px`;
+              if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) found.push(width);
+            }
+            return found"""
+
+
+@needs_browser
+def test_no_line_ends_within_2_d(page: Path) -> None:
+    with opened(page, "phone") as browser:
+        assert browser.execute_script(BREAKS) == []
 
 
 @needs_browser

@@ -52,6 +52,24 @@ def test_else_a_part_at_the_first_that_is_complete_and_shows_something() -> None
     assert "times smaller than one that holds all three" in told
 
 
+@pytest.mark.parametrize("shift", [0.0, 1e2, -1e3, 1234.5, 1e4, 1e5, 1e6])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
+def test_the_window_is_around_the_data_wherever_they_lie(shift: float, scale: float) -> None:
+    points = scale * POINTS + shift
+    x0, x1, y0, y1 = around(points)
+    assert x1 - x0 == pytest.approx(1.6 * 3 * scale, rel=0.05)
+    assert y1 - y0 == pytest.approx(x1 - x0)
+    space = np.array(
+        [points[:, 0].min() - x0, x1 - points[:, 0].max(), points[:, 1].min() - y0, y1 - points[:, 1].max()]
+    )
+    assert (space > 0.25 * 3 * scale).all()
+
+
+def test_the_centre_of_the_window_is_round() -> None:
+    x0, x1, y0, y1 = around(np.array([(1000.1234, -7.98765), (1001.5678, -7.5)]))
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == (pytest.approx(1000.85, abs=1e-9), pytest.approx(-7.74, abs=1e-9))
+
+
 def test_an_interruption_while_looking_is_no_limit() -> None:
     def interrupted(window: Extent) -> Partition:
         raise KeyboardInterrupt

@@ -290,6 +290,49 @@ def test_panels_with_one_range_share_their_colours(pieces: Partition, axis: Any)
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [f"{k} active" for k in (0, 4, 8, 13, 17, 21)]
 
 
+def test_the_ends_of_a_range_hold_the_counts_beyond_and_the_legend_says_so(pieces: Partition, axis: Any) -> None:
+    counts = pieces.regions["active"]
+    fewest, most = int(counts.min()) + 1, int(counts.max()) - 1
+    assert fewest < most
+    plot(pieces, axis, by="active", active_range=(fewest, most))
+    told = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert (told[0], told[-1]) == (f"≤ {fewest} active", f"≥ {most} active")
+    assert not any("≤" in text or "≥" in text for text in told[1:-1])
+    held = pieces.regions.groupby(counts.clip(fewest, most))["area"].sum()
+    np.testing.assert_allclose(sorted(filled(axis).values()), sorted(held), rtol=1e-9)
+
+
+def test_a_range_of_one_count_and_one_from_zero(pieces: Partition) -> None:
+    for span, expected in (
+        ((12, 12), ["any number active"]),
+        ((0, 0), ["≥ 0 active"]),
+        (np.array([21, 21]), ["≤ 21 active"]),
+    ):
+        axis = plot(pieces, Figure().add_subplot(), by="active", active_range=span)
+        assert [text.get_text() for text in axis.get_legend().get_texts()] == expected
+
+
+@pytest.mark.parametrize(
+    ("span", "error", "message"),
+    [
+        ((5, 3), ValueError, "^active_range: the fewest, 5, is above the most, 3$"),
+        ((0,), ValueError, "^active_range is .*, two whole numbers, not 1$"),
+        ((-1, 3), ValueError, "^active_range: the fewest is at least 0, got -1$"),
+        ((0, 10**9), ValueError, "^active_range: of more than 1,000,000 counts"),
+        ((0, 1.5), TypeError, "^active_range: the most is a whole number, not 1.5$"),
+        ("ab", TypeError, r"^active_range is \(fewest, most\), two whole numbers, not 'ab'$"),
+        (3, TypeError, "not 3$"),
+        (np.array(3), TypeError, r"not an array of shape \(\)$"),
+    ],
+)
+def test_ranges_that_are_none_are_refused_before_anything_is_drawn(
+    pieces: Partition, axis: Any, span: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        plot(pieces, axis, by="active", active_range=span)
+    assert not axis.collections
+
+
 def test_max_pooling_alone_has_no_active_units_and_the_legend_says_so(axis: Any) -> None:
     pools = partition(nn.Sequential(nn.Linear(2, 6), Pool(2), nn.Linear(3, 2)), None, WINDOW)
     plot(pools, axis, by="active")
@@ -335,21 +378,22 @@ MUST_FAIL: list[tuple[dict[str, Any], str]] = [
     ({"by": "colour"}, r"by='colour': not known; choose from layer, active, class, depth, layer-regions"),
     ({"layer": "relu9"}, r"layer 'relu9': not one of the 3 that fold: blocks\.0\.activation, "),
     ({"layer": 3}, r"layer 3: not one of the 3 that fold"),
-    ({"points": [1.0, 2.0]}, r"points have shape \(m, 2\), in the coordinates of the plane, not \(2,\)"),
+    ({"points": [1.0, 2.0]}, r"points have shape \(2,\): coordinates in the plane of the slice are \(m, 2\)$"),
     ({"points": [[1.0, 2.0]], "labels": [1, 2]}, r"1 points need as many labels, not an array of shape \(2,\)"),
     ({"points": [[1.0, 2.0]], "labels": [0.5]}, r"labels are classes: whole numbers from 0 on"),
     ({"points": [[1.0, 2.0]], "labels": [-1]}, r"labels are classes: whole numbers from 0 on"),
     ({"points": [[1.0, 2.0]], "labels": [float("nan")]}, r"labels are classes: whole numbers from 0 on"),
     ({"points": [[1.0, 2.0]], "labels": ["a"]}, r"labels are classes: whole numbers from 0 on, not str_; number names"),
-    ({"points": [[1.0, float("nan")]]}, r"points: holds nan or infinity$"),
-    ({"points": [["a", "b"]]}, r"points: no array of numbers; could not convert string to float: 'a'$"),
-    ({"points": [[1.0], [1.0, 2.0]]}, r"points: no array of numbers; "),
+    ({"points": [[1.0, float("nan")]]}, r"points hold nan or infinity: first in row 0, in 1 of 1$"),
+    ({"points": [[1.0], [1.0, 2.0]]}, r"points have rows of several lengths: they are no array$"),
     ({"mean": [1.0, 2.0, 3.0]}, r"mean is one point \(x, y\) in the coordinates of the plane, not of shape \(3,\)"),
-    ({"mean": [float("inf"), 0]}, r"mean: holds nan or infinity"),
+    ({"mean": [float("inf"), 0]}, r"values of mean hold nan or infinity$"),
     ({"linewidth": 0}, r"linewidth=0: of folds, in points, positive"),
     ({"linewidth": "thin"}, r"linewidth='thin': of folds, in points, positive"),
     ({"layer": 1.5}, r"layer 1\.5: not one of the 3 that fold"),
     ({"layer": -1}, r"layer -1: not one of the 3 that fold"),
+    ({"layer": True}, r"layer True: not one of the 3 that fold"),
+    ({"layer": "x" * 500}, r"layer 'x{58}…: not one of the 3 that fold"),
     ({"labels": [1]}, r"labels are of points: give points too"),
 ]
 
@@ -357,6 +401,19 @@ MUST_FAIL: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("keywords", "message"), MUST_FAIL)
 def test_what_cannot_be_drawn_is_told(pieces: Partition, keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
+        plot(pieces, **keywords)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"points": [["a", "b"]]}, r"points are a list of 1 \(list\), no array of numbers$"),
+        ({"mean": "ab"}, r"values of mean are a str, no array of numbers$"),
+    ],
+)
+def test_what_is_no_number_is_not_drawn(pieces: Partition, keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
         plot(pieces, **keywords)
     assert plt.get_fignums() == []
 
@@ -423,6 +480,21 @@ def test_without_a_fold_there_is_no_panel_but_one_frame(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no layer of this partition folds the window"):
         plot_layers(flat)
     animate(flat, tmp_path / "flat.gif")
+    with Image.open(tmp_path / "flat.gif") as image:
+        assert image.n_frames == 1
+
+
+def test_the_animation_says_how_many_layers_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(animation, "_frame", lambda _pictures, _names, title: told.append(title) or frame())
+    flat = partition(nn.Linear(2, 2), None, (-1, 1, -1, 1))
+    with pytest.warns(RuntimeWarning, match="not complete"):
+        stopped = partition(_deep(), None, (-2, 2, -2, 2), max_regions=1)
+    assert stopped.folds_done == 0
+    animate(flat, tmp_path / "a.gif")
+    animate(stopped, tmp_path / "a.gif")
+    animate([stopped, flat], tmp_path / "a.gif")
+    assert told == ["no layer folds", "no layer done yet", "no layer done yet"]
 
 
 def _deep() -> nn.Sequential:

@@ -52,6 +52,8 @@ def test_areas_fill_the_window_and_polygons_have_them(found: Partition) -> None:
         area = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2
         assert area == pytest.approx(found.area[region], rel=1e-9)
         np.testing.assert_array_equal(polygon, found.polygons[region])
+    assert found.polygons is found.polygons  # made once: the vertices of all regions are as long as all edges
+    assert found.cycles[0] is found.cycles[0]
     assert [len(polygon) for polygon in found.polygons[2:5]] == found.regions["vertices"][2:5].tolist()
 
 
@@ -111,8 +113,15 @@ def test_points_are_located_in_the_region_with_their_pattern(found: Partition) -
     assert torch.equal(ours, theirs)
     assert found.locate([[-2.1, 0.0], [0.0, 3.1]]).tolist() == [-1, -1]
     assert (found.locate(found.vertices) >= 0).all()
-    for bad in ([[np.nan, 0.0]], [["a", 0.0]], [0.0, 0.0], None, [[0.0, 1j]]):
-        with pytest.raises(ValueError, match=r"^points must be finite coordinates of shape \(m, 2\)"):
+    for bad, error, message in (
+        ([[np.nan, 0.0]], ValueError, "^points hold nan or infinity: first in row 0"),
+        ([0.0, 0.0], ValueError, r"^points have shape \(2,\): coordinates in the plane of the slice are \(m, 2\)$"),
+        ([["a", 0.0]], TypeError, "^points are a list of 1 .*, no array of numbers$"),
+        (None, TypeError, "^points are None, no array of numbers$"),
+        ([[0.0, 1j]], TypeError, "^points are complex"),
+        (np.zeros((1, 2), dtype="M8[s]"), TypeError, r"^points are an array of datetime64\[s\], no array of numbers$"),
+    ):
+        with pytest.raises(error, match=message):
             found.locate(bad)
     assert found.locate(torch.zeros(1, 2, requires_grad=True)) == found.locate([[0, 0]])
 

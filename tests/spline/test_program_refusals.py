@@ -169,6 +169,10 @@ NOT_AFFINE: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "noise": (written(lambda m, x: x + torch.randn(6)), r"draws random numbers in eval mode too \(randn\)"),
     "noise of the samples": (written(lambda m, x: x + torch.randn(x.shape)), "draws random numbers"),
+    "randomized slopes": (
+        written(lambda m, x: F.rrelu(x, training=True)),
+        r"draws random numbers in eval mode too \(rrelu_with_noise",
+    ),
     "dropout": (written(lambda m, x: F.dropout(x, training=True)), "draws random numbers|applies dropout"),
     "a loop over samples": (
         written(lambda m, x: torch.stack([m.linear(row) for row in x])),

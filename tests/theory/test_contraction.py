@@ -60,10 +60,29 @@ def test_and_the_recentered_variance_of_a_batch_shrinks(seed: int, scale: float,
         (lambda x: np.abs(x), 1.0),  # no rounding of ℓ decides
         (np.sign, 0.01),  # infinitely steep at 0
         (lambda x: x + np.where(np.abs(x - 3) < 0.1, 0.5, 0.0), 1.0),  # at one place only
+        (lambda x: np.tanh(2000 * x) / 1000, 1.0),  # tanh(2x) in other units
+        (lambda x: 0.5 * x + 1e-4 * np.tanh(1e5 * x), 1.0),  # steep only close to 0
+        (lambda x: 0.7 + 0.5 * x + 1e-10 * np.tanh(1e10 * x), 1.0),  # closer, and behind an offset
+        (lambda x: 0.5 * x + 1e-6 * x**2, 1.0),  # and only far out
+        (lambda x: 1000 + x, 1.0),  # every batch stays, but for rounding at tiny x
+        ("softplus", 2.0001),  # far out as the ReLU, and comes to it slowly
+        ("elu", 1.0001),  # near 0 as the identity, likewise
     ],
 )
 def test_where_the_bound_does_not_hold_nothing_is_said(phi: object, weight_variance: float) -> None:
     assert not takes_all_to_zero(layer(phi, weight_variance))
+
+
+@pytest.mark.parametrize(
+    ("phi", "weight_variance"),
+    [
+        (lambda x: np.tanh(0.9e3 * x) / 1e3, 1.0),
+        (lambda x: 1e3 * np.tanh(x / 1e3) + 5e3, 1.0),
+        (lambda x: 2 / (1 + np.exp(-2 * np.clip(x, -300, 300))) - 1, 1.0),  # tanh, by a difference that cancels
+    ],
+)
+def test_units_offset_and_rounding_change_nothing(phi: object, weight_variance: float) -> None:
+    assert takes_all_to_zero(layer(phi, weight_variance))
 
 
 def test_nor_without_recentering_or_where_the_scale_is_free() -> None:

@@ -19,6 +19,7 @@ from normscope.theory.groups.group_map import GroupMap
 from normscope.theory.groups.roots import Search
 from normscope.theory.layers.gram_map import GramMap
 from normscope.theory.lineage import nachum2024
+from normscope.theory.phases import continuation
 from normscope.theory.phases.continuation import crossing, follow, sign_changes
 from normscope.theory.phases.phase import phase_diagram, searched
 from normscope.theory.phases.transitions import transitions
@@ -40,7 +41,7 @@ def test_continuation_goes_round_a_circle_and_finds_its_folds() -> None:
     def circle(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.array([y @ y - 4]), 2 * y[None]
 
-    points = follow(circle, np.array([2.0, 0.0]), 1.0, lambda _: True, most=80)
+    points = follow(circle, np.array([2.0, 0.0]), 1.0, lambda _: True)
     assert max(abs(float(p.y @ p.y) - 4) for p in points) < 1e-12
     folds = [
         crossing(circle, points[i], points[i + 1], lambda p: float(p.tangent[-1]))
@@ -48,6 +49,34 @@ def test_continuation_goes_round_a_circle_and_finds_its_folds() -> None:
     ]
     assert {round(fold.t, 10) for fold in folds if fold is not None} == {2.0, -2.0}
     assert sign_changes([1.0, np.nan, -1.0, np.inf, 1.0, -1.0]) == [4]
+
+
+@pytest.mark.parametrize(("angle", "direction"), [(0.0, 1.0), (0.0, -1.0), (0.7, 1.0), (1.5, -1.0), (4.0, 1.0)])
+def test_a_closed_curve_is_followed_once(angle: float, direction: float) -> None:
+    def circle(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([y @ y - 4]), 2 * y[None]
+
+    points = follow(circle, 2 * np.array([np.cos(angle), np.sin(angle)]), direction, lambda _: True)
+    angles = np.unwrap([np.arctan2(p.t, p.y[0]) for p in points])
+    assert angles[-1] - angles[0] == pytest.approx(2 * np.pi * direction * np.sign(np.cos(angle)), abs=1e-12)
+    assert points[-1] is points[0]
+    # through the same place the other way is no end
+    back = continuation.CurvePoint(points[0].y, -points[0].tangent)
+    assert continuation._passes(circle, points[-2], points[1], points[0], np.zeros(2))
+    assert not continuation._passes(circle, points[-2], points[1], back, np.zeros(2))
+
+
+def test_where_a_curve_crosses_itself_it_goes_on() -> None:
+    def eight(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x, t = y  # t² = x² (1 − x²), singular only at 0: the start lies beside it
+        return np.array([t**2 - x**2 * (1 - x**2)]), np.array([[-2 * x + 4 * x**3, 2 * t]])
+
+    start = np.array([0.01, 0.01 * np.sqrt(1 - 1e-4)])
+    points = follow(eight, start, 1.0, lambda _: True)
+    assert max(p.y[0] for p in points) > 0.9
+    assert min(p.y[0] for p in points) < -0.9
+    assert np.abs(points[-1].y - start).max() == 0
+    assert len(points) < 200
 
 
 def test_the_odd_point_is_born_between_six_and_seven() -> None:

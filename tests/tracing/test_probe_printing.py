@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +33,37 @@ def test_a_row_a_call_with_what_is_expected_of_its_ratio() -> None:
     assert lines[5].startswith("also in .table: channel_mean, ")
     assert len(lines) == 6
     assert repr(probe) == str(probe)
+
+
+class Partly(nn.Module):
+    """One layer is not called, and the loss depends on the first call of another only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uncalled, self.twice, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.twice(x)
+        self.twice(hidden)
+        return self.head(hidden)
+
+
+def test_of_no_calls_there_is_a_headline() -> None:
+    probe = probe_gradients(Partly(), INPUTS, LABELS, layers="uncalled")
+    assert str(probe) == f"GradientProbe: 0 calls of layers with a kernel, train mode, loss {probe.loss:.4g}"
+    called = probe_gradients(deep(1), INPUTS, LABELS).table
+    assert probe.table.shape == (0, called.shape[1])
+    assert probe.table.dtypes.equals(called.dtypes)
+    with pytest.raises(ValueError, match="no layer 'uncalled' was probed"):
+        probe.kernel("uncalled")
+
+
+def test_terms_are_a_whole_number_beside_a_call_that_has_none() -> None:
+    lines = str(probe_gradients(Partly(), INPUTS, LABELS)).splitlines()
+    assert lines[0].startswith("GradientProbe: 3 calls of")
+    assert [line.split()[:4] for line in lines[2:5]] == [
+        ["twice", "0", "Linear", "8"], ["twice", "1", "Linear", "–"], ["head", "0", "Linear", "8"]
+    ]  # fmt: skip
 
 
 def test_many_layers_are_elided_and_names_are_told_apart() -> None:

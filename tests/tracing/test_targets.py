@@ -56,6 +56,10 @@ REFUSED = [
     (mean_squared_error, SCORES[:, :1], SCORES[:, 0], r"float32 \(6,\), outputs float32 \(6, 1\)"),
     (mean_squared_error, SCORES, ONE_HOT[:5], r"takes floats of the outputs' shape \(6, 4\)$"),
     (mean_squared_error, SCORES, None, "takes a tensor of targets, not a NoneType"),
+    (mean_squared_error, SCORES, SCORES * 1j, r"complex64 \(6, 4\), outputs .*: the mean squared error is of real"),
+    (mean_squared_error, SCORES * 1j, SCORES, r"outputs complex64 \(6, 4\): the mean squared error is of real numbers"),
+    (cross_entropy, SCORES * 1j, LABELS, r"outputs complex64 \(6, 4\): cross-entropy is of real numbers; name a loss"),
+    (cross_entropy, SCORES, SCORES * 1j, r"targets are complex64 \(6, 4\), outputs .*: cross-entropy is of real numbe"),
 ]
 
 
@@ -68,11 +72,20 @@ def test_what_does_not_fit_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("loss", [cross_entropy, mean_squared_error])
+@pytest.mark.parametrize("outputs", [{"logits": SCORES}, (SCORES,), None])
+def test_outputs_that_are_no_tensor_are_told_in_one_line(loss: Callable[..., Tensor], outputs: Any) -> None:
+    told = f"the model returns a {type(outputs).__name__}, no tensor: name the loss\\(outputs, targets\\)$"
+    with pytest.raises(TypeError, match=told):
+        loss(outputs, ONE_HOT)
+
+
 @pytest.mark.parametrize(
     ("width", "targets", "message"),
     [
         (4, ONE_HOT.long(), "one-hot targets"),
         (1, SCORES[:, 0], r"outputs float32 \(6, 1\)"),  # torch would compare all with all, and only warn
+        (4, SCORES * 1j, "targets are complex64"),
         (1, LABELS, "the model has one output; of two classes that one output tells apart"),
     ],
 )

@@ -25,6 +25,12 @@ CONFIDENCE: Final = 0.95
 
 
 _MOST_TICKS: Final = 8
+_DIGITS: Final = (
+    (("1", "1.2", "1.5", "2", "3", "4", "5", "7"), _MOST_TICKS),
+    (("1", "2", "3", "5"), 5),  # a decade and both its ends
+    (("1", "2", "5"), _MOST_TICKS),
+    (("1",), _MOST_TICKS),
+)
 
 
 def panels(ax: Axes, rows: int, columns: int, *, sharex: bool = True, sharey: bool = True) -> list[list[Axes]]:
@@ -56,22 +62,41 @@ def whole_ticks(ax: Axes) -> None:
 def round_numbers(low: float, high: float) -> list[float]:
     """Ticks of a logarithmic axis from ``low`` to ``high``, the finer the shorter it is, and never many.
 
-    Numbers of one digit or two over about an octave; 1, 2 and 5 times powers of ten over some decades; powers over
-    more.
+    Multiples of 5, 2 or 1 of whatever digit it takes over less than an octave, the ends where there is none; numbers of
+    one digit or two up to a decade; 1, 2, perhaps 3, and 5 times powers of ten over some decades; powers over more.
+
+    Raises:
+        ValueError: not 0 < low < high, both finite.
     """
-    for digits in ((1, 1.2, 1.5, 2, 3, 4, 5, 7), (1, 2, 5), (1,)):
+    if not 0 < low < high < np.inf:
+        raise ValueError(f"ticks of a logarithmic axis need 0 < low < high, both finite, got {low:g} and {high:g}")
+    for digits, most in _DIGITS:
         found = _times_powers(digits, low, high)
-        if 2 <= len(found) <= _MOST_TICKS:
+        if len(found) < 2:
+            return _multiples(low, high)
+        if len(found) <= most:
             return found
-    if len(found) > _MOST_TICKS:
-        return found[:: -(-len(found) // _MOST_TICKS)]
-    fine = (_times_powers(np.arange(1, 10, step).round(1), low, high) for step in (0.5, 0.2, 0.1))
-    return next((ticks for ticks in fine if len(ticks) > 1), found)
+    return found[:: -(-len(found) // _MOST_TICKS)]
 
 
-def _times_powers(digits: Iterable[float], low: float, high: float) -> list[float]:
+def _times_powers(digits: Iterable[str], low: float, high: float) -> list[float]:
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    return [float(k * 10.0**power) for power in powers for k in digits if low <= k * 10.0**power <= high]
+    # not a product, which may be rounded past an end
+    ticks = (float(f"{digit}e{power}") for power in powers for digit in digits)
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+def _multiples(low: float, high: float) -> list[float]:
+    """Of the largest of 5, 2 and 1 times powers of ten that has two of them from ``low`` to ``high``."""
+    power = int(np.floor(np.log10(low)))
+    for finer in range(power - 1, power - 15, -1):
+        for step in (5, 2, 1):
+            first, last = (int(end / (step * 10.0**finer)) for end in (low, high))
+            ticks = [float(f"{k * step}e{finer}") for k in range(first - 1, last + 2)]
+            ticks = [tick for tick in ticks if low <= tick <= high]
+            if len(ticks) > 1:
+                return ticks
+    return [low, high]
 
 
 def mean_and_bars(groups: Any) -> tuple[pd.Series[float], pd.Series[float]]:

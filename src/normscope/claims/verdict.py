@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from normscope.claims.claim import SCALES, Scale
+from normscope.claims.deciding import deciding
 from normscope.claims.estimate import Estimate
 from normscope.claims.measurement import Measurement
 from normscope.claims.parts import Expected, Part
@@ -34,7 +35,7 @@ class Verdict:
         revised: what of the claim was changed after a first run; empty where all was fixed before.
         status: "reproduced", "not reproduced", "needs more than this machine", "could not run".
         reason: one line: why it was not reproduced or did not run; empty otherwise.
-        parts: what was measured, against what was expected; the first is the headline. Empty if it did not run.
+        parts: what was measured, against what was expected. Empty if it did not run.
         scale: "quick", "full" or "paper".
         sizes: the parameters at that scale.
         reduced: in what the run was smaller than at the largest scale; empty if in nothing.
@@ -80,8 +81,8 @@ class Verdict:
 
     @property
     def headline(self) -> Part | None:
-        """The part to show where there is place for one: the first that does not hold, or else the first."""
-        return next((part for part in self.parts if not part.holds), self.parts[0] if self.parts else None)
+        """The part to show where there is place for one: the first that does not hold, or else the tightest."""
+        return deciding(self.parts)
 
     @property
     def measured(self) -> Estimate | None:

@@ -57,7 +57,8 @@ def theory(
     with failing(ValueError, OSError, ImportError, too_large="out of memory: lower --basins or --n"):
         if json and latex:
             raise Failure("--json and --latex: choose one of them")
-        _refuse_vain(context, phase=phase, basins=basins is not None, digits=digits)
+        sloped = slope is not None and activation == "relu"  # the default, which a slope turns into a leaky one
+        _refuse_vain(context, phase=phase, basins=basins is not None, digits=digits, sloped=sloped)
         if basins is not None and n > _MOST_FOLLOWED:
             raise Failure(f"--basins follows whole Gram matrices: --n is at most {_MOST_FOLLOWED} with it, got {n}")
         if latex and basins is not None:
@@ -81,7 +82,7 @@ def theory(
         print_result(f"\nWrote {Path(plot).resolve()}.")
 
 
-def _refuse_vain(context: typer.Context, *, phase: bool, basins: bool, digits: bool) -> None:
+def _refuse_vain(context: typer.Context, *, phase: bool, basins: bool, digits: bool, sloped: bool) -> None:
     own = "--phase goes over batch sizes, groups and combinations of its own: leave out {option}"
     of_basins = "{option} is about the batches of --basins: give --basins BATCHES too"
     of_points = "{option} is that of Gaussian points, and --digits are images: leave out one of them"
@@ -90,6 +91,7 @@ def _refuse_vain(context: typer.Context, *, phase: bool, basins: bool, digits: b
         Vain(phase, ("n", "recenter", "rescale", "sizes", "basins"), own),
         Vain(not basins, ("dimension", "digits", "seed"), of_basins),
         Vain(digits, ("dimension",), of_points),
+        Vain(sloped, ("activation",), "{option} beside --slope, which means a leaky ReLU: leave out one of them"),
     )
 
 

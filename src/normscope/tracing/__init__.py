@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from normscope.tracing.gradient_probe import GradientProbe, probe_gradients
 from normscope.tracing.labels import check_labels
+from normscope.tracing.outputs import output_tensor
 from normscope.tracing.preserve import preserved
 from normscope.tracing.result import Trace
 from normscope.tracing.sampled_noise import minibatch_noise
@@ -27,6 +28,7 @@ __all__ = [
     "loss_along_gradient",
     "mean_squared_error",
     "minibatch_noise",
+    "output_tensor",
     "preserved",
     "probe_gradients",
     "product_spectrum",

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from normscope.measure import output_gradients
-from normscope.tracing.inputs import tensors_in
 from normscope.tracing.labels import IGNORED, are_labels
+from normscope.tracing.outputs import output_tensor
 
 _ROUNDING = 1e-2  # of the sum of a row of the gradient, relative to that of the sizes: of bfloat16
 
@@ -23,11 +23,12 @@ class ClassGradients(NamedTuple):
 
 
 def logits_in(outputs: Any) -> Tensor | None:
-    """The outputs if they are a tensor, else what is called ``logits`` in them, else the only tensor in them."""
-    named = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
-    tensors = [named] if isinstance(named, Tensor) else list(tensors_in(outputs))
-    found = outputs if isinstance(outputs, Tensor) else tensors[0] if len(tensors) == 1 else None
-    return found if found is not None and found.requires_grad else None
+    """The tensor that a loss is about (`output_tensor`); None if there is none, or no gradient reaches it."""
+    try:
+        found = output_tensor(outputs)
+    except ValueError:
+        return None
+    return found if found.requires_grad else None
 
 
 def class_gradients(

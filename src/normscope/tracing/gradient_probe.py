@@ -203,7 +203,7 @@ def probe_gradients(
         capture.pause()
         gradient = _backward(value, objective.model, arguments, outputs, chosen, capture)
     return GradientProbe(
-        table=pd.DataFrame([_row(key, layer) for key, layer in found.items()]),
+        table=_table(found),
         loss=value.item(),
         training=objective.model.training,
         seed=seed,
@@ -237,6 +237,15 @@ def _dimensions(module: nn.Module) -> int:
     return len(module.kernel_size)
 
 
+def _table(found: Mapping[Key, _Layer]) -> pd.DataFrame:
+    kinds: dict[str, type] = dict.fromkeys((*_OF_OUTPUTS, *_OF_GRADIENTS), float)
+    kinds |= {"layer": str, "kind": str, "call": int, "terms": int}
+    table = pd.DataFrame(
+        [_row(key, layer) for key, layer in found.items()], columns=[*_OF_CALLS, *_OF_OUTPUTS, *_OF_GRADIENTS]
+    )
+    return table if found else table.astype(kinds)  # a table of no calls has the columns of any other
+
+
 def _row(key: Key, layer: _Layer) -> dict[str, Any]:
     row = {
         "layer": key[0],
@@ -246,10 +255,12 @@ def _row(key: Key, layer: _Layer) -> dict[str, Any]:
         "channel_mean_size": layer.mean.abs().mean().item(),
         "channel_std": layer.var.sqrt().mean().item(),
     }
-    return row | (_gradient_columns(layer.kernel) if layer.kernel is not None else dict.fromkeys(_COLUMNS, np.nan))
+    return row | (_gradient_columns(layer.kernel) if layer.kernel is not None else dict.fromkeys(_OF_GRADIENTS, np.nan))
 
 
-_COLUMNS = (
+_OF_CALLS = ("layer", "kind", "call")
+_OF_OUTPUTS = ("channel_mean", "channel_mean_size", "channel_std")
+_OF_GRADIENTS = (
     "terms", "a", "b", "kernel_gradient_ratio", "grad_std", "grad_scale", "octile_kurtosis", "quantile_ratio",
     "extreme_ratio", "tail_index", "pair_energy",
 )  # fmt: skip
@@ -263,4 +274,4 @@ def _gradient_columns(kernel: KernelGradient) -> dict[str, float]:
         kernel.terms, kernel.a.item(), kernel.b.item(), kernel.ratio.item(), gradient.std(correction=0).item(), *shape,
         measure.rank_one_energy(pairs).item(),
     )  # fmt: skip
-    return dict(zip(_COLUMNS, values, strict=True))
+    return dict(zip(_OF_GRADIENTS, values, strict=True))

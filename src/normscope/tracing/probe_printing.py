@@ -21,7 +21,14 @@ _NAME = 36
 
 
 def as_text(probe: GradientProbe) -> str:
-    """Headline, table and where the rest is."""
+    """Headline, table and where the rest is; of no calls the headline alone."""
+    calls = "1 call" if len(probe.table) == 1 else f"{len(probe.table)} calls"
+    mode = "train" if probe.training else "eval"
+    head = f"GradientProbe: {calls} of layers with a kernel, {mode} mode, loss {probe.loss:.4g}"
+    return f"{head}\n{_table(probe)}" if len(probe.table) else head
+
+
+def _table(probe: GradientProbe) -> str:
     table = probe.table.assign(sqrt_terms=np.sqrt(probe.table["terms"]))
     if not table["call"].any():
         table = table.drop(columns="call")
@@ -31,13 +38,15 @@ def as_text(probe: GradientProbe) -> str:
     shown["layer"] = [name.ljust(width) for name in names]
     shown = shown.rename(columns={"layer": "layer".ljust(width)})
     numbers: dict[str, Callable[..., str]] = {str(name): _number for name in shown if shown[name].dtype.kind == "f"}
+    numbers["terms"] = _count  # floats where a call has none
     lines = shown.to_string(index=False, max_rows=_ROWS, na_rep="–", formatters=numbers)
-    calls = "1 call" if len(table) == 1 else f"{len(table)} calls"
-    mode = "train" if probe.training else "eval"
     others = [str(name) for name in probe.table if name not in (*_SHOWN, "call")]
-    head = f"GradientProbe: {calls} of layers with a kernel, {mode} mode, loss {probe.loss:.4g}"
-    return f"{head}\n{lines}\nalso in .table: {', '.join(others)}"
+    return f"{lines}\nalso in .table: {', '.join(others)}"
 
 
 def _number(value: float) -> str:
     return "–" if np.isnan(value) else significant(value)
+
+
+def _count(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.0f}"

@@ -16,10 +16,11 @@ def cross_entropy(outputs: Tensor, targets: Any) -> Tensor:
     """Mean cross-entropy of outputs (n, classes, ...), against class numbers (n, ...) or probabilities of their shape.
 
     Raises:
+        TypeError: the outputs are no tensor.
         ValueError: outputs or targets of another kind or shape, or labels out of range.
     """
+    _require_tensors(outputs, targets, "cross-entropy")
     _check_outputs(outputs)
-    _require_tensor(targets, "cross-entropy")
     numbers = (outputs.shape[0], *outputs.shape[2:])
     if are_labels(targets):
         if targets.shape != numbers:
@@ -38,9 +39,10 @@ def mean_squared_error(outputs: Tensor, targets: Any) -> Tensor:
     """Mean of (outputs − targets)² over all entries, which are as many on both sides: nothing is broadcast.
 
     Raises:
-        ValueError: the targets are no tensor, or of another shape.
+        TypeError: the outputs are no tensor.
+        ValueError: the targets are no tensor, or of another shape; or one of both is complex.
     """
-    _require_tensor(targets, "the mean squared error")
+    _require_tensors(outputs, targets, "the mean squared error")
     if targets.shape == outputs.shape:
         return nn.functional.mse_loss(outputs, targets if targets.is_floating_point() else targets.to(outputs.dtype))
     shape = tuple(outputs.shape)
@@ -63,9 +65,16 @@ def _check_outputs(outputs: Tensor) -> None:
         raise ValueError(f"the model gave {shape}, one class, whose cross-entropy is always 0: {ONE_OUTPUT}")
 
 
-def _require_tensor(targets: Any, loss: str) -> None:
+def _require_tensors(outputs: Any, targets: Any, loss: str) -> None:
+    if not isinstance(outputs, Tensor):
+        raise TypeError(f"the model returns a {type(outputs).__name__}, no tensor: name the loss(outputs, targets)")
     if not isinstance(targets, Tensor):
         raise ValueError(f"{loss} takes a tensor of targets, not a {type(targets).__name__}: name a loss of your own")
+    if outputs.is_complex() or targets.is_complex():  # torch drops the imaginary part of targets, and only warns
+        raise ValueError(
+            f"targets are {_told(targets)}, outputs {_told(outputs)}: {loss} is of real numbers; name a loss of your "
+            "own for complex ones"
+        )
 
 
 def _wrong_numbers(outputs: Tensor, targets: Tensor, numbers: tuple[int, ...]) -> str:

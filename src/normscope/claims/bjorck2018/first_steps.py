@@ -31,7 +31,8 @@ class FirstSteps:
         replay: one row a network, fraction, layer: ``mean_size``, mean over channels of |mean|, and ``var``, mean
             over channels of the variance, in networks without norm.
         updates: one row a network without norm: ``step_size`` of the update, and whether it ``diverges``.
-        notes: what the images are.
+        notes: what the images are, and which networks were lost: their loss was not finite behind some training steps,
+            and they have no rows from there on.
     """
 
     losses: pd.DataFrame
@@ -55,11 +56,13 @@ def _observe(
 ) -> FirstSteps:
     """Train with batch norm (at the first rate) and without (at the second); probe at the mini-batches named.
 
-    At the first of them the smallest step that diverges, of the network without norm, is replayed in fractions.
+    At the first of them the smallest step that diverges, of the network without norm, is replayed in fractions. A
+    network whose training diverges is probed up to there.
     """
     losses: list[pd.DataFrame] = []
     replays: list[pd.DataFrame] = []
     updates: list[dict[str, Any]] = []
+    lost: list[str] = []
     notes: tuple[str, ...] = ()
     for number, child in enumerate(children(seed, networks)):
         shown = images(data, size, batch * max(minibatches), child)
@@ -72,6 +75,9 @@ def _observe(
             for place in minibatches:
                 _train(model, optimizer, batches[done : place - 1])
                 done = place - 1
+                if done and _is_lost(model, *batches[done]):
+                    lost.append(f"network {number}, norm {norm}: lost in training before mini-batch {place}")
+                    break
                 probed = loss_along_gradient(model, *batches[done], step_sizes=step_sizes)
                 losses.append(probed.table.assign(norm=norm, network=number, minibatch=place))
                 if norm == "none" and place == minibatches[0]:
@@ -79,7 +85,10 @@ def _observe(
                     replays.append(_replay(model, batches[done], step, fractions, depth).assign(network=number))
                     updates.append({"network": number, "step_size": step, "diverges": _diverges(probed, step)})
     return FirstSteps(
-        pd.concat(losses, ignore_index=True), pd.concat(replays, ignore_index=True), pd.DataFrame(updates), notes
+        pd.concat(losses, ignore_index=True),
+        pd.concat(replays, ignore_index=True),
+        pd.DataFrame(updates),
+        (*notes, *lost),
     )
 
 
@@ -91,6 +100,11 @@ def _train(
         optimizer.zero_grad()
         cross_entropy(model(inputs), targets).backward()
         optimizer.step()
+
+
+def _is_lost(model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> bool:
+    with torch.no_grad():
+        return not bool(cross_entropy(model(inputs), targets).isfinite())
 
 
 def _diverging(probed: LossAlongGradient) -> float:
@@ -135,6 +149,6 @@ _SIZES: Final = {
 SIZES: Final[Any] = {
     "quick": {**_SIZES, "depth": 110, "size": 32, "batch": 8, "networks": 4, "minibatches": (1, 4)},
     "full": {**_SIZES, "depth": 110, "size": 32, "batch": 32, "networks": 20},
-    "paper": {**_SIZES, "depth": 110, "data": "cifar10", "size": 32, "batch": 128, "networks": 8},
+    "paper": {**_SIZES, "depth": 110, "data": "cifar10", "size": 32, "batch": 128, "networks": 20},
 }
-SECONDS: Final[Any] = {"quick": 24, "full": 330, "paper": 640}
+SECONDS: Final[Any] = {"quick": 24, "full": 330, "paper": 1600}

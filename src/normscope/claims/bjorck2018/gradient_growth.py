@@ -129,13 +129,13 @@ GROWTH: Final = Claim(
         judge=_judge,
     ),
     revised="Sizes alone, at full scale: 64 images in place of 128, to fit the time; 40 networks in place of 8, whose "
-    "intervals held the limits.",
+    "intervals held the limits. At seed 0 the first 8 are those that showed it: a verdict at another seed says more.",
     measure=_measure,
     figure=_draw,
     sizes={
         "quick": {"depth": 110, "size": 8, "images": 64, "networks": 8},
         "full": {"depth": 110, "size": 16, "images": 64, "networks": 40},
-        "paper": {"depth": 110, "size": 32, "images": 128, "networks": 8},
+        "paper": {"depth": 110, "size": 32, "images": 128, "networks": 40},
     },
-    seconds={"quick": 9, "full": 60, "paper": 220},
+    seconds={"quick": 9, "full": 60, "paper": 500},
 )

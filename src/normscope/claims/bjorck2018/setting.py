@@ -30,7 +30,10 @@ PLOTTED_LOG_STD: Final = {
     "none": (-1.26, -1.15, -0.27, -0.22, 0.12, 0.87, 1.39, 2.19, 3.00, 1.98),
 }
 """ln of the standard deviation of channels at `PLOT_LAYERS`, read off its figure."""
-MORE_NETWORKS: Final = "At full scale 20 networks in place of 6, whose intervals held the limits of most claims."
+MORE_NETWORKS: Final = (
+    "At full scale 20 networks in place of 6, as intervals of several claims on them held the limits. At seed 0 the "
+    "first 6 are those that showed it: a verdict at another seed says more."
+)
 """What was revised in all claims on ResNet-110."""
 EXPLODED: Final = 1e3
 """A mini-batch loss above it counts as diverged."""

@@ -128,7 +128,8 @@ STEPS: Final = Claim(
     "is about 0.0002, and steps of a few thousandths multiply the loss.",
     method="ResNet-110 in its first steps (momentum 0.9, weight decay 1e-4; rate 0.1 with batch norm and 1e-4 "
     "without): the loss on the same mini-batch after one step of plain gradient descent, for ten step sizes at "
-    "mini-batches 1, 4 and 7. The best step of a network is the geometric mean of those of the three.",
+    "mini-batches 1, 4 and 7. The best step of a network is the geometric mean of those of the three (of a "
+    "network that is lost in training: of those before).",
     criterion=Criterion(
         text="each at {confidence:.1%}, geometric means over networks: the best step with batch norm lies between "
         "{least} and {most} (a factor of three around the paper's) and is at least {times:g} times that without; steps "
@@ -139,9 +140,9 @@ STEPS: Final = Claim(
         parts=3,
         judge=_judge_steps,
     ),
-    revised="Sizes alone. At full scale 6 networks in batches of 32 in place of 3 of 128: there the steps without "
-    "batch norm multiplied the loss by 0.91 (0.75 – 1.10). At quick scale 110 layers and images of 32×32 in place of "
-    f"56 and 16×16: by 0.97 (0.95 – 1.00). {MORE_NETWORKS}",
+    revised="Sizes alone. At full scale first 6 networks in batches of 32 in place of 3 of 128: there the steps "
+    "without batch norm multiplied the loss by 0.91 (0.75 – 1.10). At quick scale 110 layers and images "
+    f"of 32×32 in place of 56 and 16×16: by 0.97 (0.95 – 1.00). {MORE_NETWORKS}",
     measure=_measure_steps,
     observation=FIRST_STEPS,
     figure=_draw_steps,

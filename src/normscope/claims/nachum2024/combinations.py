@@ -54,7 +54,7 @@ def _measure_combinations(*, seed: int, n: int, width: int, depth: int, networks
 def _judge_combinations(measurement: Measurement, criterion: Criterion) -> Sequence[Part]:
     limits, parts = criterion.limits, []
     groups = measurement.table.groupby("combination", sort=False)
-    for name, rows in sorted(groups, key=lambda group: group[0] != _ODD):  # the headline first
+    for name, rows in sorted(groups, key=lambda group: group[0] != _ODD):  # the odd ones first
         found, label = share(rows, limits["score"], criterion.confidence), f"{name}: networks with an odd point"
         parts.append(
             at_least(label, found, limits["has"]) if name == _ODD else at_most(label, found, limits["has_not"])

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normscope.claims import Part, Verdict, read_figure, read_verdicts
-from normscope.report.claims.deciding import deciding, parts_told
-from normscope.report.claims.text import percent, sums
+from normscope.report.claims.text import parts_told, percent, sums
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ def _claim(verdict: Verdict, figure: bytes | None) -> dict[str, Any]:
         "verdict": verdict,
         "mark": {"reproduced": "yes", "not reproduced": "no"}.get(verdict.status, "none"),
         "parts": list(map(_part, verdict.parts)),
-        "deciding": deciding(verdict),
         "parts_told": parts_told(verdict),
         # as an image, whose scripts a browser never runs, and whose ids and styles stay its own
         "figure": None if figure is None else "data:image/svg+xml;base64," + base64.b64encode(figure).decode(),

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from rich.cells import cell_len
 
 from normscope.claims import SCALES, STATUSES, Claim, Verdict
-from normscope.report.claims.deciding import deciding, parts_told
 
 _SHORT: Final = {"needs more than this machine": "needs more"}
 _HEADS: Final = ("CLAIM", "MEASURED", "EXPECTED", "VERDICT")
@@ -22,7 +21,7 @@ class _Row(NamedTuple):
 
 
 def verdict_lines(verdicts: Sequence[Verdict], width: int) -> list[str]:
-    """A table of verdicts in ``width`` columns: the numbers of a claim's deciding part, what it says below; sums."""
+    """A table of verdicts in ``width`` columns: the numbers of a claim's headline, what it says below; sums."""
     rows = [_verdict_row(verdict) for verdict in verdicts]
     return [*_table(_HEADS, rows, width), "", *_wrapped(sums(verdicts), width, "")]
 
@@ -39,7 +38,7 @@ def claim_lines(claims: Sequence[Claim], width: int) -> list[str]:
 
 def _verdict_row(verdict: Verdict) -> _Row:
     status = _SHORT.get(verdict.status, verdict.status)
-    part = deciding(verdict)
+    part = verdict.headline
     measured, expected = ("–", "–") if part is None else (str(part.measured), str(part.expected))
     notes = [told] if (told := parts_told(verdict)) else []
     if part is not None and part.measured.confidence is not None:
@@ -49,6 +48,20 @@ def _verdict_row(verdict: Verdict) -> _Row:
     said = verdict.statement + (f" [{'; '.join(notes)}]" if notes else "")
     below = (said, f"→ {verdict.reason}") if verdict.reason else (said,)
     return _Row((verdict.id, measured, expected, status), below)
+
+
+def parts_told(verdict: Verdict) -> str:
+    """How many parts there are and which of them is shown; empty where there is one.
+
+    ``4 parts hold, tightest: slope`` or ``2 of 4 parts do not hold, shown: the first``: the reason names those.
+    """
+    shown, count = verdict.headline, len(verdict.parts)
+    if shown is None or count == 1:
+        return ""
+    failing = sum(not part.holds for part in verdict.parts)
+    if not failing:
+        return f"{count} parts hold, tightest: {shown.name}"
+    return f"{failing} of {count} parts " + ("does not hold" if failing == 1 else "do not hold, shown: the first")
 
 
 def percent(confidence: float) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from normscope.loading import LoadingError, call, describe, one_line, origin, resolve, suggestion
 from normscope.report.inspection.failing_layer import InspectionError, given
-from normscope.tracing import cross_entropy, mean_squared_error
+from normscope.tracing import cross_entropy, mean_squared_error, output_tensor
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -30,7 +29,8 @@ def find_loss(spec: str) -> Loss:
     The object is a module or a function ``loss(outputs, targets)``; or what makes one when it is called without
     arguments: a class of modules, or a function without required parameters.
 
-    The loss gets the model's output if that is a tensor, or else the tensor in it (`output_tensor`); a loss of the
+    The loss gets the model's output if that is a tensor, or else the tensor in it
+    (`normscope.tracing.output_tensor`); a loss of the
     user's gets the output as it is.
 
     Raises:
@@ -64,7 +64,7 @@ def random_targets(loss: str, seed: int) -> Callable[[Any], Tensor]:
 
     def drawn(outputs: Any) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        values = output_tensor(outputs)
+        values = _tensor_of(outputs)
         if loss == "mse":
             targets = torch.randn(values.shape, generator=generator)
         elif values.dim() < 2:
@@ -77,30 +77,17 @@ def random_targets(loss: str, seed: int) -> Callable[[Any], Tensor]:
     return drawn
 
 
-def output_tensor(outputs: Any) -> Tensor:
-    """The tensor that a loss is about: the output itself, its ``logits``, or the only tensor in it.
-
-    Raises:
-        InspectionError: it holds several tensors, and none of that name, or no tensor at all.
-    """
-    if isinstance(outputs, Tensor):
-        return outputs
-    logits = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", None)
-    if isinstance(logits, Tensor):
-        return logits
-    tensors = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor)]
-    if len(tensors) != 1:
-        raise InspectionError(
-            f"the model returned {describe(outputs)} with {len(tensors)} tensors, none of them named logits: "
-            "name a loss of your own that picks one, --loss file.py:loss"
-        )
-    return tensors[0]
+def _tensor_of(outputs: Any) -> Tensor:
+    try:
+        return output_tensor(outputs)
+    except ValueError as error:
+        raise InspectionError(f"{error}: name a loss of your own that picks one, --loss file.py:loss") from error
 
 
 def _named(spec: str) -> Loss:
     def named(outputs: Any, targets: Any) -> Tensor:
         try:
-            return LOSSES[spec](output_tensor(outputs), targets)
+            return LOSSES[spec](_tensor_of(outputs), targets)
         except InspectionError:
             raise
         except ValueError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from normscope.loading import one_line
+from normscope.loading import one_line, suggestion
 from normscope.report.inspection.failing_layer import InspectionError
 from normscope.report.norms import SWITCHES
 
@@ -79,6 +79,11 @@ class Inspection:
             raise InspectionError(f"--vocab {self.vocab}: how many token ids there are, for --input-shape")
         if self.data_options and self.data is None:
             raise InspectionError("--data-kw says how --data is opened: there is no --data")
+        if self.compare is not None and ":" not in self.compare and self.compare not in SWITCHES:
+            raise InspectionError(
+                f"--compare {one_line(self.compare)}: not known{suggestion(self.compare, SWITCHES)}, or another "
+                "network as pkg.module:factory"
+            )
         if self.compare_keywords and (self.compare is None or self.compare in SWITCHES):
             raise InspectionError("--compare-kw goes to the factory that --compare names: there is none")
         if self.random_targets and self.loss is None:

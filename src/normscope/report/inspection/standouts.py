@@ -132,8 +132,8 @@ def _end(trace: Trace) -> list[str]:
         )
     if last["cos_mean"] > COLLAPSED:
         found.append(
-            f"All samples end up in nearly one direction: mean cosine {cosine(float(last['cos_mean']))} in {where}, "
-            f"{cosine(float(first['cos_mean']))} in {_called(trace, first['layer'], first['call'])}."
+            f"All samples end up in nearly one direction: mean cosine {_beside_limit(float(last['cos_mean']))} "
+            f"in {where}, {cosine(float(first['cos_mean']))} in {_called(trace, first['layer'], first['call'])}."
         )
     limit = min(trace.batch, math.prod(last["shape"]) // trace.batch)  # no more directions than features
     if last["effective_rank"] < _FEW * limit:
@@ -193,9 +193,15 @@ def _calm(trace: Trace) -> str:
         looked.append(f"at most {_percent(most)} of a layer's channels are dead" if most else "no channel is dead")
     if _known(table, "cos_mean"):
         last = table[table["cos_mean"].notna()].iloc[-1]
-        looked.append(f"at the end the samples' mean cosine is {cosine(float(last['cos_mean']))}")
+        looked.append(f"at the end the samples' mean cosine is {_beside_limit(float(last['cos_mean']))}")
     looked.append(f"sizes differ by less than {_DECADES} decades")
     return f"Nothing stands out: {', '.join(looked)}."
+
+
+def _beside_limit(value: float) -> str:
+    """A mean cosine; where two decimals would not tell on which side of the limit it is, with that limit."""
+    told = cosine(value)
+    return f"{value:.4f} (named above {COLLAPSED})" if told == cosine(COLLAPSED) else told
 
 
 def _known(table: pd.DataFrame, name: str) -> bool:

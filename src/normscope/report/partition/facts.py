@@ -48,7 +48,8 @@ class Facts:
         half_area: half of the window lies in larger regions.
         data_area: half of the data points lie in larger regions; NaN without data points in the window.
         points: data points in the window.
-        lines: units of the first layer whose line crosses the window.
+        lines: lines of the first layer's units that cross the window; None where no layer was done, or the first one
+            is max pooling, whose units have no lines.
         central: how many of these lines go through the mean of the data; None where the plane does not hold it.
         farthest: distance from the mean to the farthest of them; NaN where there is none.
         complete: whether all layers were done.
@@ -62,7 +63,7 @@ class Facts:
     half_area: float
     data_area: float
     points: int
-    lines: int
+    lines: int | None
     central: int | None
     farthest: float
     complete: bool
@@ -77,7 +78,9 @@ def partition_facts(panel: Panel) -> Facts:
     inside = panel.points[((panel.points > [x0, y0]) & (panel.points < [x1, y1])).all(axis=1)]
     at_data = area[partition.locate(inside)] if len(inside) else np.empty(0)
     distances = _first_lines(partition, panel.mean)
-    through = None if panel.mean is None else int((distances <= _NEAR * max(x1 - x0, y1 - y0)).sum())
+    lined = partition.folds_done > 0 and bool(partition.folds[0].kinks)
+    near = int((distances <= _NEAR * max(x1 - x0, y1 - y0)).sum())
+    through = near if lined and panel.mean is not None else None
     return Facts(
         layers=tuple(_layers(partition)),
         regions=len(area),
@@ -86,7 +89,7 @@ def partition_facts(panel: Panel) -> Facts:
         half_area=_middle(area, area),
         data_area=_middle(at_data, np.ones(len(at_data))),
         points=len(inside),
-        lines=len(distances),
+        lines=len(distances) if lined else None,
         central=through,
         farthest=float(distances.max(initial=math.nan if not len(distances) else 0))
         if through is not None

@@ -108,7 +108,7 @@ def _grid(figure: Figure, panels: Sequence[Panel], columns: int) -> None:
             plot_layers(panel.partition, row[:done], linewidth=width, **shown)
         else:
             picture.draw(row[0])
-            row[0].set_title("no fold", fontsize="small")
+            row[0].set_title("no fold" if panel.partition.complete else "not cut yet", fontsize="small")
         for spare in row[max(1, done) :]:
             spare.remove()
         name = plain(panel.name, _NAME)
@@ -135,7 +135,10 @@ def _row(figure: Figure, panels: Sequence[Panel], by: str) -> None:
             active_range=between,
         )  # fmt: skip
         picture.draw(axis)
-        axis.set_title(f"{plain(panel.name, _NAME)}\n{count_of(len(panel.partition))}")
+        told = [plain(panel.name, _NAME), count_of(len(panel.partition))]
+        if not panel.partition.complete:
+            told.append("(not complete: active units, no classes yet)" if by == "class" else "(not complete)")
+        axis.set_title("\n".join(told))
         axis.label_outer()
         handles |= {handle.get_label(): handle for handle in picture.handles()}
     if handles:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normscope import data
 from normscope.loading import one_line
-from normscope.report.partition.failing import features
+from normscope.report.partition.misfit import features
 from normscope.report.partition.settings import PartitionError, PartitionSettings, numbered
 from normscope.spline import plane_through
 
@@ -61,6 +61,11 @@ def open_plane(settings: PartitionSettings, inputs: Tensor) -> tuple[SlicePlane 
         return plane, points, "The picture is the whole input space, which is 2-D, in a window"
     told = ",".join(map(str, settings.samples))
     if max(settings.samples) >= len(inputs):
+        if settings.batch is None and len(inputs) == _SAMPLES:
+            raise PartitionError(
+                f"--samples {told}: {_SAMPLES} samples are opened by default, numbers 0 to {_SAMPLES - 1}: "
+                f"--batch {max(settings.samples) + 1} opens more"
+            )
         raise PartitionError(f"--samples {told}: {numbered(len(inputs))}")
     try:
         found, where = plane_through(*(inputs[number] for number in settings.samples))

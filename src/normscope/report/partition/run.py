@@ -10,14 +10,17 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from normscope.loading import one_line
+from normscope.nn import DecomposedBatchNorm
 from normscope.report.partition.failing import explaining
 from normscope.report.partition.networks import described, networks_of, normalized
 from normscope.report.partition.opened import SlicePlane, open_plane, open_samples
 from normscope.report.partition.settings import PartitionError, PartitionSettings
 from normscope.report.partition.study import Panel, Partitioned
 from normscope.report.partition.window import Extent, around, that_can_be_drawn
+from normscope.report.partition.words import counted
 from normscope.spline import Partition, Program, decision_boundary, partition, read
 
 Progress = Callable[[float, float, str], None]
@@ -94,7 +97,7 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
     if any(normalized(model) for _, model in networks):
         whose = f"of the {len(inputs)} samples" if by_batch else "that they hold (running statistics)"
         statistics = f"Batch norms use the statistics {whose}"
-        if not by_batch and all(map(_untrained, (model for _, model in networks))):
+        if not by_batch and _initial([model for _, model in networks]):
             statistics += "; these are the initial ones, which do nothing: --statistics batch takes the data's"
     sentence = told[:1].upper() + told[1:]
     return Partitioned(
@@ -102,10 +105,17 @@ def run_partition(settings: PartitionSettings, progress: Progress | None = None)
     )  # fmt: skip
 
 
-def _untrained(model: nn.Module) -> bool:
-    """Whether no batch norm has seen a batch."""
-    counts = [buffer for name, buffer in model.named_buffers() if name.endswith("num_batches_tracked")]
-    return all(not int(count) for count in counts)
+def _initial(models: Sequence[nn.Module]) -> bool:
+    """Whether batch norms hold statistics and all of them are means 0 and variances (or mean squares) 1."""
+    held = [
+        bool((statistic == start).all())
+        for model in models
+        for layer in model.modules()
+        if isinstance(layer, _BatchNorm | DecomposedBatchNorm)
+        for name, start in (("running_mean", 0), ("running_var", 1), ("running_mean_square", 1))
+        if (statistic := getattr(layer, name, None)) is not None
+    ]
+    return bool(held) and all(held)
 
 
 def _programs(
@@ -161,11 +171,11 @@ def _boundary(found: Partition) -> NDArray[np.float64]:
 
 def _stopped(name: str, found: Partition, done: int, total: int, settings: PartitionSettings) -> str:
     first = {0: "none", 1: "the first"}.get(found.folds_done, f"the first {found.folds_done}")
-    layers = f"{first} of {len(found.folds)} layers"
+    layers = f"{first} of {counted(len(found.folds), 'layer')}"
     if "interrupted" in found.note:
         missing = f"; {done} of {total} pictures" if total > 1 else ""
         return f"interrupted: {name} is drawn with {layers}{missing}"
-    return f"{name} has more than {settings.max_regions:,} regions and is drawn with {layers}"
+    return f"{name} has more than {counted(settings.max_regions, 'region')} and is drawn with {layers}"
 
 
 def _together(stopped: Sequence[str]) -> str | None:

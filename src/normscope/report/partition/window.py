@@ -20,10 +20,11 @@ Cut = Callable[[Extent], Partition]
 
 
 def around(points: NDArray[np.float64]) -> Extent:
-    """A square around the data, with round numbers."""
+    """A square around the data; its centre is rounded to a small part of its side, wherever the data lie."""
     low, high = points.min(axis=0), points.max(axis=0)
     half = (0.5 + _SPACE) * float((high - low).max()) or 1.0
-    x, y = (float(f"{value:.2g}") for value in (low + high) / 2)
+    digits = 2 - math.floor(math.log10(half))
+    x, y = (round(float(value), digits) for value in (low + high) / 2)
     return _square(x, y, half)
 
 

@@ -1,8 +1,9 @@
 (() => {
-  const { load, render, buffersOf } = partitionPanel, { tell, coordinate } = partitionTelling, { packed } = raster;
+  const { load, render, buffersOf } = partitionPanel, { tell, coordinate, room, extent } = partitionTelling, { packed } = raster;
   const data = JSON.parse(document.getElementById("payload").textContent);
   const [X0, X1, Y0, Y1] = data.window, WIDE = X1 - X0, TALL = (Y1 - Y0) / WIDE;
-  const CLOSEST = 1e6, SETTLED = 110, QUICK = 12; // zoom; ms without a move until sharp; ms within which sharp at once
+  const CLOSEST = Math.max(1, Math.min(1e6, room(data.window))); // no closer than doubles tell pixels apart
+  const SETTLED = 110, QUICK = 12; // ms without a move until sharp; ms within which sharp at once
   const $ = (selector, root = document) => root.querySelector(selector);
   const panels = [], view = { x: 0, y: TALL, zoom: 1 };
   const look = {
@@ -119,8 +120,9 @@
 
   function tellView() {
     const x = X0 + view.x * WIDE, y = Y0 + view.y * WIDE, part = WIDE / view.zoom;
-    const [left, right, low, high] = [x, x + part, y - part * TALL, y].map(value => coordinate(value, part / 500));
-    const anew = view.zoom > 1 ? ` Of this part alone, by the same command with --extent=${[x, x + part, y - part * TALL, y].map(value => +value.toFixed(Math.max(0, Math.min(20, Math.ceil(3 - Math.log10(part))))))}.` : "";
+    const seen = [x, x + part, y - part * TALL, y], alone = view.zoom > 1 && extent(seen);
+    const [left, right, low, high] = seen.map(value => coordinate(value, part / 500));
+    const anew = alone ? ` Of this part alone, by the same command with --extent=${alone}.` : "";
     $("#view").textContent = `In view: x from ${left} to ${right}, y from ${low} to ${high}.${anew}`;
     $("#factor").textContent = `${view.zoom < 10 ? view.zoom.toFixed(1) : Math.round(view.zoom).toLocaleString("en")}×`;
   }
@@ -177,18 +179,20 @@
     slider.setAttribute("aria-valuetext", told);
     $("#level-name").textContent = $("#level-name").title = told;
     state.partial = value < deepest;
+    for (const chip of document.querySelectorAll(".chips button")) chip.classList.toggle("later", +chip.dataset.fold > value);
     $("#boundary").disabled = state.partial; // it belongs to the whole network
     panels.forEach(count);
     changed();
   }
   slider.addEventListener("input", level);
   let playing = 0;
-  const stop = () => { clearInterval(playing); playing = 0; $("#play").textContent = "▶"; };
+  const playButton = on => { $("#play").textContent = on ? "❚❚" : "▶"; $("#play").setAttribute("aria-label", on ? "Pause" : "Play layer by layer"); };
+  const stop = () => { clearInterval(playing); playing = 0; playButton(false); };
   $("#play").addEventListener("click", () => {
     if (playing) return stop();
     slider.value = 1;
     level();
-    $("#play").textContent = "❚❚";
+    playButton(true);
     playing = setInterval(() => {
       slider.value = +slider.value + 1;
       level();

@@ -2,13 +2,17 @@
 const partitionAxes = (() => {
   const APART = { x: 84, y: 56 }, LETTER = 7, SHORT = 5; // pixels between numbers, of a letter; letters that stand upright
 
-  // Multiples of 1, 2 or 5 times a power of ten, as few as stand apart: [{ value, text }].
+  // Multiples of 1, 2 or 5 times a power of ten, as few as stand apart: [{ value, text }]; none where no double is between.
   function ticks(low, high, pixels, apart) {
+    if (!(high - low > 16 * Number.EPSILON * Math.max(Math.abs(low), Math.abs(high)))) return [];
     for (let wanted = Math.max(2, Math.min(7, Math.floor(pixels / apart))); ; wanted--) {
       const rough = (high - low) / wanted, power = Math.floor(Math.log10(rough));
       const [factor, raised] = [[1, 0], [2, 0], [5, 0], [1, 1]].find(([f, r]) => f * 10 ** (power + r) >= rough * (1 - 1e-9));
-      const places = power + raised, step = factor * 10 ** places, found = [];
-      for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) found.push({ value: k * step, text: written(k * step, places, Math.max(-low, high)) });
+      const places = power + raised, step = factor * 10 ** places, first = Math.ceil(low / step - 1e-9), found = [];
+      for (let i = 0; i <= wanted + 1; i++) { // counted: far from zero sums of small numbers may stand still
+        const whole = (first + i) * factor, value = places < 0 ? whole / 10 ** -places : whole * 10 ** places;
+        if (value >= low - 1e-9 * step && value <= high + 1e-9 * step) found.push({ value, text: written(value, places, Math.max(-low, high)) });
+      }
       const longest = Math.max(0, ...found.map(tick => tick.text.length));
       if (wanted === 1 || (longest * LETTER + 12) * (high - low) <= step * pixels) return found;
     }

@@ -24,7 +24,8 @@ from normscope.spline.classes.logits import logits_at_vertices
 from normscope.spline.cutting.complex import Floats
 from normscope.spline.cutting.ragged import Integers
 from normscope.spline.distances.checks import require_partition
-from normscope.spline.distances.plane_points import plane_points, segment_distances
+from normscope.spline.distances.plane_points import segment_distances
+from normscope.spline.given import plane_points
 
 if TYPE_CHECKING:
     from normscope.spline.cutting.partition import Partition

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
-from torch import Tensor
 
 from normscope.spline.cutting.complex import Complex, Floats, following
 from normscope.spline.cutting.ragged import Integers, ranges, starts_of
+from normscope.spline.given import plane_points
 
 _STEPS = 1000
 
@@ -20,14 +20,10 @@ def locate(complex_: Complex, centroids: Floats, sides: Integers, points: Any) -
     From the region with the nearest centroid on, cross the edge that the point is farthest beyond.
 
     Raises:
-        ValueError: the points are no (m, 2) numbers, or not finite.
+        ValueError: the points have not the shape (m, 2), or are not finite.
+        TypeError: they are no real numbers.
     """
-    try:
-        at = np.asarray(points.detach() if isinstance(points, Tensor) else points, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"points must be finite coordinates of shape (m, 2): {error}") from error
-    if at.ndim != 2 or at.shape[1] != 2 or not np.isfinite(at).all():
-        raise ValueError(f"points must be finite coordinates of shape (m, 2), got an array of shape {at.shape}")
+    at = plane_points(points)
     corners = complex_.xy[:4]
     inside = ((at >= corners.min(axis=0)) & (at <= corners.max(axis=0))).all(axis=1)
     region = np.full(len(at), -1, dtype=np.int64)

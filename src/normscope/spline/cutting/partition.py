@@ -18,7 +18,7 @@ from normscope.spline.cutting.complex import Complex, Floats
 from normscope.spline.cutting.plane import Extent, Plane
 from normscope.spline.cutting.polygons import Polygons
 from normscope.spline.cutting.ragged import Integers
-from normscope.spline.cutting.whole import whole_number
+from normscope.spline.cutting.whole import shortly, whole_number
 from normscope.spline.reading.program import Fold, Program
 
 if TYPE_CHECKING:
@@ -131,15 +131,15 @@ class Partition:
         """A point inside each region, (R, 2)."""
         return self._moments[1]
 
-    @property
+    @cached_property
     def polygons(self) -> Polygons:
-        """The vertices of each region, (k, 2), counter-clockwise; made when asked for."""
-        return Polygons(self._complex)
+        """The vertices of each region, (k, 2), counter-clockwise; each made when asked for."""
+        return Polygons(self.vertices, *self.cycles)
 
     @property
     def cycles(self) -> tuple[Integers, Integers]:
         """The vertices of all regions end to end, counter-clockwise; where each region starts among them, (R + 1,)."""
-        return self._complex.tails(), self._complex.starts
+        return self._tails, self._complex.starts
 
     def __len__(self) -> int:
         return self._complex.faces
@@ -245,6 +245,10 @@ class Partition:
         return self._complex.moments()
 
     @cached_property
+    def _tails(self) -> Integers:
+        return self._complex.tails()
+
+    @cached_property
     def _sides(self) -> Integers:
         return self._complex.sides()
 
@@ -279,5 +283,5 @@ class Partition:
         except TypeError:
             found = -1
         if not 0 <= found < len(self):
-            raise IndexError(f"there is no region {region!r}: this partition has regions 0 to {len(self) - 1}")
+            raise IndexError(f"there is no region {shortly(region)}: this partition has regions 0 to {len(self) - 1}")
         return found

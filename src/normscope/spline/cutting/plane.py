@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from normscope.spline.cutting.complex import Floats
+from normscope.spline.given import real_numbers
 
 _PARALLEL = 1e-12  # sine of the angle between two directions that are told apart
 
@@ -60,8 +61,9 @@ def plane_through(a: Any, b: Any, c: Any) -> tuple[tuple[Tensor, Tensor, Tensor]
 
     Raises:
         ValueError: the samples differ in shape, are not finite, or lie on a line.
+        TypeError: they are no arrays of real numbers.
     """
-    samples = [_floats(sample, f"sample {name}") for name, sample in zip("abc", (a, b, c), strict=True)]
+    samples = [real_numbers(f"values of sample {name}", sample) for name, sample in zip("abc", (a, b, c), strict=True)]
     shapes = {tuple(sample.shape) for sample in samples}
     if len(shapes) > 1:
         raise ValueError(f"the three samples must have one shape, got {', '.join(map(str, sorted(shapes)))}")
@@ -85,6 +87,7 @@ def read_plane(plane: Sequence[Any] | Plane | None, shape: tuple[int, ...] | Non
 
     Raises:
         ValueError: not three parts, of different or wrong shape, not finite, or u and v do not span a plane.
+        TypeError: a part is no array of real numbers.
     """
     if isinstance(plane, Plane):
         plane = (plane.origin, plane.u, plane.v)
@@ -99,7 +102,8 @@ def read_plane(plane: Sequence[Any] | Plane | None, shape: tuple[int, ...] | Non
         raise ValueError(
             f"plane must be (origin, u, v), three arrays of the shape of one input, or None, got {_told(plane)}"
         )
-    parts = [_floats(part, f"{name} of the plane") for name, part in zip(("origin", "u", "v"), plane, strict=True)]
+    named = zip(("origin", "u", "v"), plane, strict=True)
+    parts = [real_numbers(f"values of the plane's {name}", part) for name, part in named]
     for name, part in zip(("origin", "u", "v"), parts, strict=True):
         wanted = shape if shape is not None else tuple(parts[0].shape)
         if tuple(part.shape) != wanted:
@@ -120,7 +124,7 @@ def read_extent(extent: Sequence[float]) -> Extent:
     ordered = not isinstance(extent, str | bytes | Set | Mapping)
     try:
         numbers = [_number(number) for number in extent] if ordered else []
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of a tensor without a value
         numbers = []
     if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
         raise ValueError(f"extent must be four finite numbers (xmin, xmax, ymin, ymax), got {extent!r}")
@@ -147,28 +151,6 @@ def _number(given: Any) -> float:
     if isinstance(given, str | bytes):
         raise TypeError("text is no number")
     return float(given.detach() if isinstance(given, Tensor) else given)
-
-
-def _floats(part: Any, name: str) -> Tensor:
-    try:
-        given = part.detach().to("cpu").to_dense() if isinstance(part, Tensor) else _array(part)
-        if given.is_complex():
-            raise TypeError("it is complex")
-        found = given.to(torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} is no array of real numbers: {type(part).__name__}") from error
-    if not found.isfinite().all():
-        raise ValueError(f"{name} holds nan or infinity")
-    return found
-
-
-def _array(part: Any) -> Tensor:
-    """What numpy or torch make of it: numpy knows byte orders and negative strides, torch lists of tensors."""
-    if not isinstance(part, np.ndarray):
-        return torch.as_tensor(part, dtype=torch.float64)  # of a list it would make float32
-    if part.dtype.kind not in "biuf":
-        raise TypeError(f"entries are {part.dtype}")
-    return torch.from_numpy(np.array(part, dtype=np.float64))
 
 
 def _told(plane: Any) -> str:

@@ -7,14 +7,21 @@ from typing import overload
 
 import numpy as np
 
-from normscope.spline.cutting.complex import Complex, Floats
+from normscope.spline.cutting.complex import Floats
+from normscope.spline.cutting.ragged import Integers
 
 
 class Polygons(Sequence[Floats]):
-    """The polygons of all regions, each made when it is asked for."""
+    """The polygons of all regions, each made when it is asked for.
 
-    def __init__(self, complex_: Complex) -> None:
-        self._xy, self._starts, self._vertices = complex_.xy, complex_.starts, complex_.tails()
+    Args:
+        xy: positions of the vertices, (V, 2).
+        vertices: those of all regions end to end.
+        starts: where each region starts among them, (R + 1,).
+    """
+
+    def __init__(self, xy: Floats, vertices: Integers, starts: Integers) -> None:
+        self._xy, self._vertices, self._starts = xy, vertices, starts
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -16,8 +16,9 @@ from normscope.spline.distances.counts import LocalComplexity
 from normscope.spline.distances.distance import boundary_distance
 from normscope.spline.distances.gaps import unit_count
 from normscope.spline.distances.jacobians import Mode
-from normscope.spline.distances.plane_points import plane_points, segment_distances
+from normscope.spline.distances.plane_points import segment_distances
 from normscope.spline.distances.points import as_program, chosen_folds
+from normscope.spline.given import plane_points
 from normscope.spline.reading.program import Program
 
 if TYPE_CHECKING:

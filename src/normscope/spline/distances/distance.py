@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normscope.loading import suggestion
-from normscope.spline.cutting.whole import whole_number
+from normscope.spline.cutting.whole import shortly, whole_number
 from normscope.spline.distances.checks import checked_radius
 from normscope.spline.distances.counts import LocalComplexity
 from normscope.spline.distances.gaps import distances, unit_count
 from normscope.spline.distances.jacobians import Mode, row_gradients
 from normscope.spline.distances.points import as_program, chosen_folds, chosen_units
+from normscope.spline.reading.called import fold_called
 from normscope.spline.reading.folds import Fold
 from normscope.spline.reading.program import Program
 
@@ -64,12 +65,13 @@ class BoundaryDistance:
             TypeError: neither a name nor a whole number.
         """
         if isinstance(fold, str):
-            if fold not in self.layers:
-                raise ValueError(f"no layer {fold!r} among these folds{suggestion(fold, dict.fromkeys(self.layers))}")
-            return self.layers.index(fold)
+            named = fold_called(self.folds, fold)
+            if named is None:
+                raise ValueError(f"no layer {shortly(fold)} among these folds{suggestion(fold, self.layers)}")
+            return named
         place = whole_number("fold", fold)
         if not 0 <= place < len(self.folds):
-            raise IndexError(f"there are folds 0 to {len(self.folds) - 1}, not {place}")
+            raise IndexError(f"there are folds 0 to {len(self.folds) - 1}, not {shortly(place)}")
         return place
 
     def earlier(self, fold: int | str) -> Array:

@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from normscope.loading import kept_randomness, one_line
 from normscope.nn import DecomposedBatchNorm
 from normscope.nn.switches import Switches, make_switches
-from normscope.spline.distances.checks import real_numbers
+from normscope.spline.given import real_numbers
 from normscope.spline.reading.twin import float64_twin
 
 _Normalizer = _BatchNorm | DecomposedBatchNorm

@@ -1,28 +1,11 @@
-"""Points and segments in the plane of a slice."""
+"""Segments in the plane of a slice."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from normscope.spline.distances.checks import real_numbers
-
 Array = NDArray[np.float64]
-
-
-def plane_points(points: Any) -> Array:
-    """Points as an (m, 2) array.
-
-    Raises:
-        ValueError: another shape, or coordinates that are not finite.
-        TypeError: no numbers.
-    """
-    array: Array = real_numbers("points", points).numpy()
-    if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(f"points have shape {array.shape}: coordinates in the plane of the slice are (m, 2)")
-    return array
 
 
 def segment_distances(points: Array, segments: Array) -> Array:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from normscope.loading import LoadingError, describe, suggestion
-from normscope.spline.cutting.whole import whole_number
-from normscope.spline.distances.checks import real_numbers
+from normscope.spline.cutting.whole import shortly, whole_number
 from normscope.spline.distances.gaps import unit_count
-from normscope.spline.reading.program import Fold, Program, read
+from normscope.spline.given import real_numbers
+from normscope.spline.reading.called import folds_matching
+from normscope.spline.reading.program import Program, read
 
 
 def as_program(model: nn.Module | Program, inputs: Any, batch: Tensor | None) -> tuple[Program, Tensor]:
@@ -51,8 +51,8 @@ def _read(model: nn.Module, points: Tensor, batch: Tensor | None) -> Program:
 def chosen_folds(program: Program, layers: str | Sequence[str] | None) -> list[int]:
     """Indices of the folds whose layer matches one of the names or glob patterns; of all for None.
 
-    A layer that is called several times stands for all its calls (``act``), or by the name of a fold for one
-    (``act:1``).
+    The name of a fold stands for that fold (``act:1``), but the name of a layer that is called several times for all
+    its calls (``act``); see `folds_matching`.
 
     Raises:
         ValueError: a pattern matches none, or the model does not fold at all.
@@ -66,18 +66,15 @@ def chosen_folds(program: Program, layers: str | Sequence[str] | None) -> list[i
     if not isinstance(layers, Sequence) or not all(isinstance(pattern, str) for pattern in layers):
         raise TypeError(f"layers are names or glob patterns, not {describe(layers)}")
     patterns = [layers] if isinstance(layers, str) else list(layers)
-    for pattern in patterns:
-        if not any(_matches(fold, pattern) for fold in program.folds):
-            known = list(dict.fromkeys(names))
-            raise ValueError(f"layers: no layer {pattern!r} folds in this model{suggestion(pattern, known)}")
     if not patterns:
         raise ValueError("layers: an empty list; None stands for all")
-    return [i for i, fold in enumerate(program.folds) if any(_matches(fold, pattern) for pattern in patterns)]
-
-
-def _matches(fold: Fold, pattern: str) -> bool:
-    names = [fold.layer, *(fold.traced[:1] if fold.traced else ())]
-    return any(fnmatchcase(name, pattern) or name == pattern for name in names)
+    chosen: set[int] = set()
+    for pattern in patterns:
+        found = folds_matching(program.folds, pattern)
+        if not found:
+            raise ValueError(f"layers: no layer {shortly(pattern)} folds in this model{suggestion(pattern, names)}")
+        chosen.update(found)
+    return sorted(chosen)
 
 
 def chosen_units(program: Program, folds: Sequence[int], units: int | None, seed: int) -> dict[int, Tensor]:

@@ -61,18 +61,20 @@ def animate(
         raise ValueError(f"seconds={seconds}: how long each layer is shown, positive")
     shown: dict[str, Any] = {"points": points, "labels": labels, "mean": mean}
     shown["linewidth"] = line_width(several) if linewidth is None else linewidth
-    deepest = max(1, *(partition.folds_done for partition in several))
+    deepest = max(partition.folds_done for partition in several)
     total = max(len(partition.folds) for partition in several)
     whole = all(partition.complete for partition in several)
+    if not deepest:
+        ending = "no layer done yet" if total else "no layer folds"
+    else:
+        ending = "all layers" if whole else f"the first {deepest} of {total} layers"
     frames = []
     for step in range(deepest + 1):
         pictures = []
         for partition in several:
             last = min(step, partition.folds_done - 1)
             pictures.append(picture_of(partition, layer=last if step < deepest and last >= 0 else None, **shown))
-        ending = "all layers" if whole else f"the first {deepest} of {total} layers"
-        told = "no layer folds" if not total else ending if step == deepest else f"layer {step + 1} of {total}"
-        frames.append(_frame(pictures, names, told))
+        frames.append(_frame(pictures, names, f"layer {step + 1} of {total}" if step < deepest else ending))
     durations = [1000 * seconds] * deepest + [1000 * seconds * _LAST]
     with written_whole(path) as file:
         first, *rest = (frame.quantize(128, dither=Image.Dither.NONE) for frame in frames)

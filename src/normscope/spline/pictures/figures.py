@@ -52,7 +52,8 @@ def plot(
         legend: say what the colours and the dots are; of more than a dozen colours, some.
         linewidth: of folds, in points; by default thinner the more there are.
         active_range: of ``by="active"``, the fewest and the most active units that colours are for: several panels with
-            one range can be compared. By default those that occur.
+            one range can be compared. Counts outside have the colour of the nearest ("≥ 9 active"). By default those
+            that occur.
 
     Returns:
         The Axes, with equal scales.
@@ -60,7 +61,8 @@ def plot(
     Raises:
         ImportError: matplotlib is not installed.
         ValueError: an unknown ``by`` or layer; a layer before which the partition was stopped; points, labels or a mean
-            of another shape or not finite; classes of a model without logits.
+            of another shape or not finite; a range of counts that is none; classes of a model without logits.
+        TypeError: points or a mean that are no real numbers, or a range of no whole numbers.
     """
     picture = picture_of(
         partition, by=by, layer=layer, points=points, labels=labels, mean=mean, decision=decision,

@@ -50,7 +50,8 @@ def filling_of(
         by: what they show.
         last: the last fold that counts.
         layers: names of all layers.
-        active_range: lowest and highest count of active units that colours are for; by default those that occur.
+        active_range: lowest and highest count of active units that colours are for, whole numbers, lowest first; counts
+            outside have the colour of the nearest, and names say so; by default those that occur.
 
     Raises:
         ValueError: classes of a model whose output is no vector, or of a partition that is not complete.
@@ -84,11 +85,16 @@ def _by_active(partition: Partition, last: int, active_range: tuple[int, int] | 
         name = "max pooling has no active units" if pools else "no layer has active units"
         return Filling(np.zeros(len(partition), np.int64), ["#ffffff"], [name])
     counts = active_counts(partition, last)
-    fewest, most = active_range or (int(counts.min()), int(counts.max()))
+    fewest, most = (int(counts.min()), int(counts.max())) if active_range is None else active_range
     known = np.arange(fewest, most + 1)
     colours = [pale(colour, 0.15) for colour in viridis(np.linspace(1, 0.12, len(known)))]
     told = set(np.linspace(fewest, most, min(_COUNTS, len(known))).round().astype(int).tolist())
     names = [f"{count} active" if count in told else "" for count in known.tolist()]
+    below, above = bool((counts < fewest).any()), bool((counts > most).any())
+    if below:
+        names[0] = f"≤ {names[0]}"
+    if above:
+        names[-1] = "any number active" if below and fewest == most else f"≥ {names[-1]}"
     return Filling(np.clip(counts, fewest, most) - fewest, colours, names)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from normscope.loading import one_line
 from normscope.spline.classes.decision import decision_boundary
+from normscope.spline.cutting.whole import shortly
 from normscope.spline.pictures.colours import layer_colours
 from normscope.spline.pictures.drawing import (
     cross,
@@ -23,7 +24,7 @@ from normscope.spline.pictures.drawing import (
     segments,
 )
 from normscope.spline.pictures.filling import By, Filling, filling_of
-from normscope.spline.pictures.shown import Data, fold_number, read_data, read_width
+from normscope.spline.pictures.shown import Data, fold_number, read_active_range, read_data, read_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,11 +149,12 @@ def picture_of(
 ) -> Picture:
     """The arguments of `normscope.spline.pictures.figures.plot`, checked; see there."""
     if by not in get_args(By):
-        raise ValueError(f"by={by!r}: not known; choose from {', '.join(get_args(By))}")
+        raise ValueError(f"by={shortly(by)}: not known; choose from {', '.join(get_args(By))}")
     last = partition.folds_done - 1 if layer is None else fold_number(partition, layer)
     data = read_data(points, labels, mean)
     width = line_width([partition]) if linewidth is None else read_width(linewidth)
-    filling = filling_of(partition, by, last, layer_names(partition), active_range)
+    span = read_active_range(active_range)
+    filling = filling_of(partition, by, last, layer_names(partition), span)
     boundary = decision_boundary(partition).segments if decision else np.empty((0, 2, 2))
     return Picture(partition, by, last, layer is not None, filling, data, boundary, width)
 

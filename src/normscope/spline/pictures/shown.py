@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from normscope.spline.cutting.whole import shortly, whole_number
+from normscope.spline.given import plane_points, real_numbers
+from normscope.spline.reading.called import fold_called
+
 if TYPE_CHECKING:
     from normscope.spline.cutting.partition import Partition
 
 _LISTED = 8  # layers that a message names
+_COLOURS = 10**6  # of a range, one a count; more would only take memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +43,16 @@ def read_data(points: ArrayLike | None, labels: ArrayLike | None, mean: ArrayLik
 
     Raises:
         ValueError: of another shape, not finite, labels that are no classes, or labels without points.
+        TypeError: points or a mean that are no real numbers.
     """
-    centre = None if mean is None else _numbers(mean, "mean")
+    centre = None if mean is None else real_numbers("values of mean", mean).numpy()
     if centre is not None and centre.shape != (2,):
         raise ValueError(f"mean is one point (x, y) in the coordinates of the plane, not of shape {centre.shape}")
     if points is None:
         if labels is not None:
             raise ValueError("labels are of points: give points too")
         return Data(np.empty((0, 2)), None, centre)
-    places = _numbers(points, "points")
-    if places.ndim != 2 or places.shape[1] != 2:
-        raise ValueError(f"points have shape (m, 2), in the coordinates of the plane, not {places.shape}")
+    places = plane_points(points)
     return Data(places, None if labels is None else _classes(labels, len(places)), centre)
 
 
@@ -59,18 +63,20 @@ def fold_number(partition: Partition, layer: str | int) -> int:
         ValueError: there is none, and the message lists those there are; or the partition was stopped before it.
     """
     names = [item.layer for item in partition.folds]
-    number = -1
+    number: int | None = None
     if isinstance(layer, str):
-        number = names.index(layer) if layer in names else -1
+        number = fold_called(partition.folds, layer)
     else:
         with contextlib.suppress(TypeError):
-            number = operator.index(layer)
-    if not 0 <= number < len(names):
+            number = whole_number("layer", layer)
+    if number is None or not 0 <= number < len(names):
         listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-        raise ValueError(f"layer {layer!r}: not one of the {len(names)} that fold{': ' if names else ''}{listed}")
+        raise ValueError(
+            f"layer {shortly(layer)}: not one of the {len(names)} that fold{': ' if names else ''}{listed}"
+        )
     if number >= partition.folds_done:
         raise ValueError(
-            f"layer {layer!r}: the partition was stopped after {partition.folds_done} of {len(names)} folds"
+            f"layer {shortly(layer)}: the partition was stopped after {partition.folds_done} of {len(names)} folds"
         )
     return number
 
@@ -83,27 +89,39 @@ def read_width(width: Any) -> float:
     """
     try:
         found = float(width)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last of a tensor without a value
         found = math.nan
     if not 0 < found < math.inf:
-        raise ValueError(f"linewidth={width!r}: of folds, in points, positive")
+        raise ValueError(f"linewidth={shortly(width)}: of folds, in points, positive")
     return found
 
 
-def _numbers(given: Any, what: str) -> NDArray[np.float64]:
-    try:
-        found = np.asarray(given.detach() if isinstance(given, Tensor) else given, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{what}: no array of numbers; {error}") from error
-    if not np.isfinite(found).all():
-        raise ValueError(f"{what}: holds nan or infinity")
-    return found
+def read_active_range(given: Any) -> tuple[int, int] | None:
+    """The fewest and the most active units that colours are for; None where they are those that occur.
+
+    Raises:
+        ValueError: not two of them, below 0, the fewest above the most, or more counts than can have colours.
+        TypeError: they are no whole numbers.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str | bytes) or getattr(given, "ndim", 1) != 1:
+        raise TypeError(f"active_range is (fewest, most), two whole numbers, not {shortly(given)}")
+    if len(given) != 2:
+        raise ValueError(f"active_range is (fewest, most), two whole numbers, not {len(given)}")
+    fewest = whole_number("active_range: the fewest", given[0], 0)
+    most = whole_number("active_range: the most", given[1], 0)
+    if fewest > most:
+        raise ValueError(f"active_range: the fewest, {shortly(fewest)}, is above the most, {shortly(most)}")
+    if most - fewest >= _COLOURS:
+        raise ValueError(f"active_range: of more than {_COLOURS:,} counts; take the fewest and the most that occur")
+    return fewest, most
 
 
 def _classes(labels: Any, count: int) -> NDArray[np.int64]:
     try:
-        given = np.asarray(labels)
-    except ValueError as error:  # rows of different lengths
+        given = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, tensors without values
         raise ValueError(f"labels: no array of whole numbers; {error}") from error
     if given.shape != (count,):
         raise ValueError(f"{count} points need as many labels, not an array of shape {given.shape}")

@@ -40,7 +40,8 @@ def fixed_points(layer: GroupMap, n: int, sizes: Sequence[int] | None = None) ->
         sizes: of the groups; they add up to n.
 
     Returns:
-        The fixed points, those that attract first, then by group sizes.
+        The fixed points, those that attract first, then by group sizes. Where the scale is not free, a mean squared
+        norm below 1e-6 counts as going to 0 and is not listed.
 
     Raises:
         ValueError: n < 2, or the sizes do not add up to n.

@@ -20,6 +20,7 @@ _LONGEST, _SHORTEST, _FIRST = 0.3, 1e-6, 0.02
 _EDGE = 1e-4  # how close the curve comes to the edge of the domain
 _TURN = 0.25  # radians between tangents of neighbouring points
 _NEWTON, _CONVERGED, _STUCK = 8, 1e-11, 1e-9
+_SAME = 1e-7  # distance in y at which two solutions are one
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def follow(
 ) -> list[CurvePoint]:
     """The curve from a solution on, towards larger (``direction`` 1) or smaller (−1) t, as long as it is ``inside``.
 
-    It also ends where F cannot be solved any more (it leaves the domain), or comes back to its start.
+    It also ends where F cannot be solved any more (it leaves the domain), and at its start if it comes back to it: the
+    last point is then the first.
 
     Args:
         equation: F and its derivative.
@@ -69,6 +71,9 @@ def follow(
                 break
             length /= 2
             continue
+        if _passes(equation, here, there, points[0], bend):
+            points.append(points[0])
+            break
         points.append(there)
         bend = _bend(here, there)
         here, length = there, min(1.5 * length, _LONGEST)
@@ -127,6 +132,17 @@ def crossing(
         return None
     place = float(brentq(value, 0.0, length, xtol=1e-13, rtol=1e-14))
     return None if lost else along(equation, before, place, bend)
+
+
+def _passes(equation: Equation, before: CurvePoint, after: CurvePoint, first: CurvePoint, bend: Array) -> bool:
+    """Whether the step from ``before`` to ``after`` passes ``first``, in the direction in which the curve left it."""
+    length, place = ((point.y - before.y) @ before.tangent for point in (after, first))
+    if not 0 < place <= length or float(np.linalg.norm(first.y - before.y)) > 2 * length:
+        return False
+    reached = along(equation, before, float(place), bend)
+    if reached is None or float(np.abs(reached.y - first.y).max()) > _SAME:
+        return False
+    return bool(reached.tangent @ first.tangent > np.cos(_TURN))
 
 
 def _ahead(point: CurvePoint, length: float, bend: Array) -> Array:

@@ -158,7 +158,10 @@ def _branch(family: Family, root: Array, start: float, end: float) -> list[Curve
     def inside(y: Array) -> bool:
         return start - 1e-9 <= y[-1] <= end + 1e-9 and family.inside(y) and family.distinct(y)
 
-    up, down = (follow(family.equation, root, direction, inside) for direction in (1.0, -1.0))
+    up = follow(family.equation, root, 1.0, inside)
+    if len(up) > 1 and up[-1] is up[0]:  # closed: the other direction is the same curve
+        return up
+    down = follow(family.equation, root, -1.0, inside)
     return [CurvePoint(point.y, -point.tangent) for point in reversed(down)] + up[1:]
 
 

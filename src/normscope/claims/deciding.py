@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from normscope.claims import Part, Verdict
+from normscope.claims.parts import Part
 
 
-def deciding(verdict: Verdict) -> Part | None:
+def deciding(parts: Sequence[Part]) -> Part | None:
     """The first part that does not hold, or else the tightest one; None if there are no parts.
 
     The tightest is the one whose interval takes most of the way from its value to a limit. What is exact takes none of
-    it; among such parts it is the one whose value is nearest to a limit, relative to the larger of both.
+    it; among such parts it is the one whose value is nearest to a limit, relative to the larger of both. What is
+    infinite, or NaN, is near to nothing. Of equally tight parts it is the first.
     """
-    failing = next((part for part in verdict.parts if not part.holds), None)
-    return failing or max(verdict.parts, key=_strain, default=None)
-
-
-def parts_told(verdict: Verdict) -> str:
-    """How many parts there are and which of them is shown; empty where there is one.
-
-    ``4 parts hold, tightest: slope`` or ``2 of 4 parts do not hold, shown: the first``: the reason names those.
-    """
-    shown, count = deciding(verdict), len(verdict.parts)
-    if shown is None or count == 1:
-        return ""
-    failing = sum(not part.holds for part in verdict.parts)
-    if not failing:
-        return f"{count} parts hold, tightest: {shown.name}"
-    return f"{failing} of {count} parts " + ("does not hold" if failing == 1 else "do not hold, shown: the first")
+    failing = next((part for part in parts if not part.holds), None)
+    return failing or max(parts, key=_strain, default=None)
 
 
 def _strain(part: Part) -> tuple[float, float]:
@@ -48,9 +36,12 @@ def _strain(part: Part) -> tuple[float, float]:
 
 
 def _share(part: float, whole: float) -> float:
-    return part / whole if part > 0 and whole > 0 else 0.0
+    # ∞ / ∞ is NaN, which no order knows: the largest would depend on where it stands
+    return part / whole if math.isfinite(part) and part > 0 and whole > 0 else 0.0
 
 
 def _nearness(value: float, limit: float) -> float:
+    if not (math.isfinite(value) and math.isfinite(limit)):
+        return 0.0
     size = max(abs(value), abs(limit))
     return 1 - abs(value - limit) / size if size else 1.0
