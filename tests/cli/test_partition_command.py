@@ -351,8 +351,8 @@ MUST_FAIL = [
     (["nets.py:images"], "); give --data of what it takes, and --samples 0,1,2 for the plane through three of them\n"),
     (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "(Conv2d) takes images of 3 channels and is given "
      "shape 1×8×8 (RuntimeError: Given groups=1, "),
-    (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "); give --data of what it takes (images of "
-     "another shape: --data-kw size=32 --data-kw channels=3)\n"),
+    (["nets.py:images", "--data", "digits", "--samples", "0,1,2"], "); give --data of what it takes (images: "
+     "of another shape by --data-kw size=… and --data-kw channels=…)\n"),
     (["nets.py:images", "--data", "digits", "--samples", "0,1,2", "--data-kw", "size=16", "--data-kw", "channels=3"],
      "layer '3' (Linear) takes 144 features and is given 784 features (RuntimeError: "),
     (["nets.py:images", "--data", "digits", "--samples", "0,1,2", "--data-kw", "size=16", "--data-kw", "channels=3"],
