@@ -24,7 +24,6 @@ from normscope.claims import (
     skip_connections,
     yang2019,
 )
-from normscope.claims.drawing import draw
 from normscope.claims.joudaki2023 import layers as joudaki_layers
 from normscope.claims.registry import select
 from reference import lineage as reference
@@ -66,7 +65,6 @@ def test_measures_judges_and_draws_at_any_size(claim: Claim) -> None:
     assert dict(found.scalars) == pytest.approx(dict(again.scalars))
     parts = claim.judge(Measurement.from_json(found.to_json()))
     assert all(np.isfinite(part.measured.value) for part in parts)
-    assert set(draw(claim, found, "quick")) == {"png", "svg"}
     assert unreadable(claim, found) == []
     if claim.criterion.error_rate:
         other = claim.measure(seed=4, **TINY[claim.id])
